@@ -1,0 +1,1 @@
+//! The kit that any transport must pass for what it promises.

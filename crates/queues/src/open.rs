@@ -1,0 +1,27 @@
+//! Chooses the transport by the URL's scheme.
+
+use std::{path::Path, sync::Arc};
+
+use crate::{Queue, QueueError, memory::MemoryQueue};
+
+/// Opens the queue that a URL names.
+///
+/// `sqlite:PATH` (relative to `folder`) is the durable queue in a file, `memory:` one that ends with its last handle.
+///
+/// # Errors
+/// [`QueueError::BadUrl`] for a scheme that this build does not have, else what the transport says.
+pub async fn open(url: &str, folder: &Path) -> Result<Arc<dyn Queue>, QueueError> {
+    let (scheme, rest) = url.split_once(':').unwrap_or(("", url));
+    match scheme {
+        "memory" => Err(bad(url, "not built yet")),
+        #[cfg(feature = "sqlite")]
+        "sqlite" if !rest.is_empty() => Ok(crate::sqlite::open(&folder.join(rest)).await?),
+        #[cfg(feature = "sqlite")]
+        "sqlite" => Err(bad(url, "a file has to follow, as in `sqlite:.outrigger/queue.db`")),
+        _ => Err(bad(url, "this build has `sqlite:PATH` and `memory:`")),
+    }
+}
+
+fn bad(url: &str, why: &str) -> QueueError {
+    QueueError::BadUrl { url: url.to_owned(), why: why.to_owned() }
+}
