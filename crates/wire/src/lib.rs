@@ -1,1 +1,7 @@
 //! wire
+
+pub mod problem;
+pub mod status;
+
+pub use problem::Problem;
+pub use status::Status;
