@@ -1,1 +1,10 @@
-//! chassis
+//! What every plane is bolted to, in no plane's words.
+//!
+//! - [`guard`]: the policies around everything that can fail (attempts, backoff, breaker, limit, timeout);
+//! - [`lifecycle`]: tasks, drain, Unix signals, health, and the admin address;
+//! - [`telemetry`]: logs and metrics of the process itself.
+//!
+//! A thing enters only when a second plane needs it.
+
+pub mod guard;
+pub mod lifecycle;
