@@ -6,14 +6,16 @@ use crate::{Queue, QueueError, memory::MemoryQueue};
 
 /// Opens the queue that a URL names.
 ///
-/// `sqlite:PATH` (relative to `folder`) is the durable queue in a file, `memory:` one that ends with its last handle.
+/// `sqlite:PATH` (relative to `folder`) is the durable queue in a file, `memory:` a new one that ends
+/// with its last handle.
 ///
 /// # Errors
 /// [`QueueError::BadUrl`] for a scheme that this build does not have, else what the transport says.
 pub async fn open(url: &str, folder: &Path) -> Result<Arc<dyn Queue>, QueueError> {
     let (scheme, rest) = url.split_once(':').unwrap_or(("", url));
     match scheme {
-        "memory" => Err(bad(url, "not built yet")),
+        "memory" if rest.is_empty() => Ok(Arc::new(MemoryQueue::new())),
+        "memory" => Err(bad(url, "nothing follows: write `memory:`")),
         #[cfg(feature = "sqlite")]
         "sqlite" if !rest.is_empty() => Ok(crate::sqlite::open(&folder.join(rest)).await?),
         #[cfg(feature = "sqlite")]
@@ -23,5 +25,8 @@ pub async fn open(url: &str, folder: &Path) -> Result<Arc<dyn Queue>, QueueError
 }
 
 fn bad(url: &str, why: &str) -> QueueError {
-    QueueError::BadUrl { url: url.to_owned(), why: why.to_owned() }
+    QueueError::BadUrl {
+        url: url.to_owned(),
+        why: why.to_owned(),
+    }
 }
