@@ -8,3 +8,4 @@
 
 pub mod guard;
 pub mod lifecycle;
+pub mod telemetry;

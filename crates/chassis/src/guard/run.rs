@@ -313,3 +313,6 @@ impl<E> From<Refused> for GuardError<E> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

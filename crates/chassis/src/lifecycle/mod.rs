@@ -1,7 +1,7 @@
 //! The life of the process: its tasks, its end, what asks for the end, and what it says of itself meanwhile.
 //!
 //! [`Drain`] tracks every task and carries the two words of a shutdown; [`signals`] turns Unix signals into those
-//! words; [`Health`] collects how each part does; `Admin` answers for all of it over HTTP until the very end.
+//! words; [`Health`] collects how each part does; [`Admin`] answers for all of it over HTTP until the very end.
 //!
 //! ```
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -18,11 +18,13 @@
 //! # });
 //! ```
 
+mod admin;
 mod drain;
 mod health;
 pub mod signals;
 mod task;
 
+pub use admin::{Admin, AdminError, Plane, Running, StatusFuture};
 pub use drain::{Drain, Hold, Outcome};
 pub use health::{Component, Health};
 pub use task::{Scoped, Task, TaskError};

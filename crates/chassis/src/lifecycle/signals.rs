@@ -7,10 +7,7 @@ use std::{io, time::Duration};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::info;
 
-use super::{
-    Drain, Scoped,
-    task::{self},
-};
+use super::{Drain, Scoped, task};
 
 /// Follows SIGTERM and SIGINT until the returned value is dropped: the first begins `drain`, the second cuts it after
 /// `hurry` at the latest, a third at once.

@@ -1,0 +1,9 @@
+//! What the process says of itself: [`logs`] to stderr, [`Metrics`] to whoever scrapes the admin address.
+//!
+//! Metrics of a plane live with the plane; here is only the registry that they share and what is true of any process.
+
+pub mod logs;
+mod metrics;
+mod process;
+
+pub use metrics::{Exposition, Metrics};
