@@ -43,7 +43,8 @@ fn breaker(failures: u32) -> Breaker {
 async fn transient_failure_is_tried_again_until_attempts_run_out() {
     let began = Instant::now();
     let mut seen = Vec::new();
-    let error = attempts(4).build().run(|attempt| {
+    let guard = attempts(4).build();
+    let error = guard.run(|attempt| {
         seen.push((attempt, began.elapsed().as_secs()));
         async { Err::<(), _>(Refusal::Busy) }
     });
@@ -62,7 +63,8 @@ async fn transient_failure_is_tried_again_until_attempts_run_out() {
 #[tokio::test(start_paused = true)]
 async fn terminal_failure_is_not_tried_again() {
     let mut calls = 0;
-    let error = attempts(5).build().run(|_| {
+    let guard = attempts(5).build();
+    let error = guard.run(|_| {
         calls += 1;
         async { Err::<(), _>(Refusal::No) }
     });
