@@ -1,1 +1,20 @@
-//! supervise
+//! Handler processes and their number: starts them, keeps them alive, retires and stops them.
+//!
+//! The one rule: **a process is stopped only when it has no work.** A [`Supervisor`] fills and empties a
+//! [`handlers::Pool`]; who is busy and who is alive is the pool's to know, which message goes where is the stations'.
+
+mod command;
+mod console;
+mod exec;
+mod process;
+mod record;
+mod replica;
+mod spawner;
+mod supervisor;
+
+pub use command::{ProcessSpec, clean_environment};
+pub use console::{Console, Style};
+pub use exec::{ExecError, exec};
+pub use record::{Record, RecordError};
+pub use spawner::Spawner;
+pub use supervisor::{SuperviseError, Supervisor};

@@ -1,0 +1,116 @@
+//! The message plane's part of `outrigger.yaml`.
+
+use std::{
+    collections::BTreeMap,
+    num::{NonZeroU32, NonZeroUsize},
+    path::PathBuf,
+};
+
+use chassis::config::{ByteSize, Duration};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use wire::{Input, ReplyStyle};
+
+/// One actor: a queue, and the handler that works on its messages.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ActorConfig {
+    /// Where the handler is: a command that `up` starts, or the socket of a process that somebody else runs.
+    pub handler: HandlerConfig,
+    /// What the handler gets: the payload, or the whole envelope. Default `payload`.
+    #[serde(default)]
+    pub input: Input,
+    /// How the replies of a plain handler are read. `auto` tells frames with a `status` from bare results; `bare`
+    /// takes everything as the result; `framed` wants a `status`; `envelope` takes `{payload, route?, headers?}`.
+    /// Default `auto`.
+    #[serde(default)]
+    pub reply: ReplyStyle,
+    /// Handler processes that `up` starts. Default 1.
+    #[serde(default = "one")]
+    pub replicas: NonZeroUsize,
+    /// Messages worked on at once, over all processes; at least `replicas`. Default 1.
+    #[serde(default = "one")]
+    pub concurrency: NonZeroUsize,
+    /// How long one call of the handler may take, from the write of the request. Default `5m`; 0 is without limit.
+    #[serde(default = "default_timeout")]
+    pub timeout: Duration,
+    /// How long the handler may be silent; progress and heartbeats start it anew. Off by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_timeout: Option<Duration>,
+    /// Whether and how a handler's errors are tried again. Without it only those that the handler marks
+    /// `retryable`, up to 5 attempts, 1 s to 60 s apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
+    /// How often the handler is called for a message whose deliveries begin and do not finish (it kills its
+    /// handler, or the machine goes). Default 5; 0 is without limit.
+    #[serde(default = "default_max_deliveries")]
+    pub max_deliveries: u32,
+    /// The largest frame to and from the handler. Default `256MiB`.
+    #[serde(default = "default_max_frame")]
+    pub max_frame: ByteSize,
+}
+
+/// Where a handler is; exactly one of `run` and `socket`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HandlerConfig {
+    /// A command that `up` starts in the config file's folder: words as a shell splits them, with no shell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+    /// The Unix socket on which a process that somebody else runs waits for us.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub socket: Option<PathBuf>,
+    /// Variables that a `run` process gets besides the environment that it inherits.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+}
+
+/// How a handler's errors are tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Retry {
+    /// Calls in all, the first one too. Default 5.
+    pub attempts: NonZeroU32,
+    /// The wait before the second attempt; doubled for each later one. Default `1s`.
+    pub backoff: Duration,
+    /// The longest wait. Default `60s`.
+    pub max_backoff: Duration,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self {
+            attempts: NonZeroU32::new(5).expect("five is not zero"),
+            backoff: Duration::from_secs(1),
+            max_backoff: Duration::from_secs(60),
+        }
+    }
+}
+
+/// The queues where routes end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ends {
+    /// Where results go.
+    pub happy: EndConfig,
+    /// Where failed messages go.
+    pub error: EndConfig,
+}
+
+/// One end of all routes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EndConfig {
+    /// The queue's name, without the prefix. Default `happy-end` and `error-end`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// How long a message is kept where nobody takes it. Default `7d` and `30d`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep: Option<Duration>,
+    /// How many messages are kept where nobody takes them. Default 100000 at the happy end, all at the error end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max: Option<u64>,
+    /// Keep nothing: what arrives is finished.
+    #[serde(default)]
+    pub discard: bool,
+}

@@ -1,0 +1,222 @@
+//! The command line: every command, flag and argument, and nothing that acts.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Runs beside an application and takes the infrastructure out of it.
+///
+/// Write a handler, a plain function in any language. Outrigger takes its work from a durable queue, carries it to
+/// the handler over a Unix socket and sends the result on; nothing is lost when anything is killed.
+#[derive(Debug, Parser)]
+#[command(name = "outrigger", version, max_term_width = 100, arg_required_else_help = true)]
+pub struct Cli {
+    /// The configuration file [default: $OUTRIGGER_CONFIG, else ./outrigger.yaml].
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a folder with a handler, a configuration and a test that run at once.
+    Init(Init),
+    /// Run everything that the configuration declares on this machine, handler processes too.
+    Up(Run),
+    /// Run the sidecar alone, beside a handler that somebody else starts.
+    Run(Run),
+    /// Put work into a route's first queue.
+    Send(Send),
+    /// Show every queue: ready, in flight, and the age of the oldest.
+    Queues(Output),
+    /// Print messages of a queue and acknowledge each after it was printed.
+    Take(Take),
+    /// Work on the messages that failed: list, show, send again, drop.
+    #[command(subcommand)]
+    Dead(Dead),
+    /// Check a configuration and name every mistake at once.
+    Check(Check),
+    /// Print the JSON Schema of the configuration.
+    Schema,
+    /// The tour: 1,797 handwritten digits through three actors, and one corrupt image.
+    Demo(Demo),
+    /// Print the completion script of a shell.
+    Completions(Completions),
+    /// Become a handler process that ends with its parent.
+    #[command(name = "__exec", hide = true)]
+    Exec(Exec),
+}
+
+/// Arguments of `init`.
+#[derive(Debug, Args)]
+pub struct Init {
+    /// The folder to make; its name becomes the actor's.
+    pub dir: PathBuf,
+}
+
+/// Arguments of `up` and `run`.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// The configuration file, as with `--config`.
+    pub file: Option<PathBuf>,
+    /// How long work in flight may go on after the first SIGTERM or Ctrl-C, as in `30s`; `up` waits without limit
+    /// and `run` 25 s. A second signal means 10 s.
+    #[arg(long, value_name = "DURATION")]
+    pub grace: Option<chassis::config::Duration>,
+}
+
+/// Arguments of `send`.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("input").args(["payload", "file", "envelopes", "stdin"]).required(true))]
+pub struct Send {
+    /// The actors that the message visits, in order: `a,b,c`.
+    #[arg(value_delimiter = ',', required = true)]
+    pub route: Vec<String>,
+    /// One payload, as JSON.
+    #[arg(long, value_name = "JSON")]
+    pub payload: Option<String>,
+    /// A payload a line; `-` is standard input.
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// A whole envelope a line, put on the first queue as it stands; `-` is standard input.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["id", "deadline", "header"])]
+    pub envelopes: Option<PathBuf>,
+    /// A payload a line from standard input, written as `-`.
+    #[arg(value_parser = ["-"], hide_possible_values = true)]
+    pub stdin: Option<String>,
+    /// The message's id [default: a new UUIDv7]; only with one payload.
+    #[arg(long)]
+    pub id: Option<String>,
+    /// The moment after which no handler is called any more, as RFC 3339, or how long from now, as in `10m`.
+    #[arg(long, value_name = "TIME")]
+    pub deadline: Option<String>,
+    /// A header that goes with the message along its route; repeatable.
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub header: Vec<String>,
+    /// Make the first queue where it does not exist.
+    #[arg(long)]
+    pub create: bool,
+    /// How to print.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// Arguments of `take`.
+#[derive(Debug, Args)]
+pub struct Take {
+    /// The queue, by its full name.
+    pub queue: String,
+    /// At most this many.
+    #[arg(short, long = "count", default_value_t = 1, value_name = "N")]
+    pub n: usize,
+    /// Wait this long for the first one, as in `10s`.
+    #[arg(long, value_name = "DURATION")]
+    pub wait: Option<chassis::config::Duration>,
+    /// Print without taking.
+    #[arg(long, conflicts_with = "wait")]
+    pub peek: bool,
+    /// How to print.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// The commands on failed messages.
+#[derive(Debug, Subcommand)]
+pub enum Dead {
+    /// List them, oldest first.
+    Ls(Output),
+    /// Explain one: what failed, where, and the message itself.
+    Show(DeadShow),
+    /// Send messages again to the actor where they failed.
+    Redrive(DeadPick),
+    /// Remove messages for good.
+    Drop(DeadPick),
+}
+
+/// Arguments of `dead show`.
+#[derive(Debug, Args)]
+pub struct DeadShow {
+    /// The message's id, or the beginning of one.
+    pub id: String,
+    /// How to print.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// Arguments of `dead redrive` and `dead drop`.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("which").args(["ids", "all"]).required(true).multiple(true))]
+pub struct DeadPick {
+    /// Ids, or beginnings of ids.
+    pub ids: Vec<String>,
+    /// All of them, or all that the filters leave.
+    #[arg(long, conflicts_with = "ids")]
+    pub all: bool,
+    /// Only those that failed at this actor.
+    #[arg(long, requires = "all")]
+    pub actor: Option<String>,
+    /// Only those with this error code.
+    #[arg(long, requires = "all")]
+    pub code: Option<String>,
+    /// How to print.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// Arguments of `check`.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// The configuration file, as with `--config`.
+    pub file: Option<PathBuf>,
+    /// How to print.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// Arguments of `demo`.
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Keep the demo's folder, to look around in afterwards.
+    #[arg(long)]
+    pub keep: bool,
+    /// How to print.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// Arguments of `completions`.
+#[derive(Debug, Args)]
+pub struct Completions {
+    /// The shell.
+    pub shell: clap_complete::Shell,
+}
+
+/// Arguments of the hidden command that a handler process starts as.
+#[derive(Debug, Args)]
+pub struct Exec {
+    /// The process that asked.
+    pub parent: u32,
+    /// The program and its arguments.
+    #[arg(last = true, required = true)]
+    pub words: Vec<std::ffi::OsString>,
+}
+
+/// How a listing is printed.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Output {
+    /// For people, or one JSON value for scripts.
+    #[arg(long, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
+    pub output: Format,
+}
+
+/// A listing's form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// One JSON value.
+    Json,
+}

@@ -1,0 +1,122 @@
+//! One running handler process: its group, its output, its end.
+
+use std::{
+    io,
+    os::unix::process::ExitStatusExt,
+    path::Path,
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+
+use chassis::lifecycle::Drain;
+use nix::{
+    sys::signal::{Signal, killpg},
+    unistd::Pid,
+};
+use tokio::process::{Child, ChildStdin, Command};
+
+use crate::{
+    Console, ProcessSpec, Spawner,
+    console::Stream,
+};
+
+/// A process in a group of its own, tied to ours.
+#[derive(Debug)]
+pub(crate) struct Process {
+    child: Child,
+    group: u32,
+    /// Its standard input; closes when we end, however that comes about.
+    _lifeline: Option<ChildStdin>,
+}
+
+impl Process {
+    /// Starts one process of `spec`, which will bind `socket`; its output is passed on under `name`.
+    pub(crate) async fn start(
+        spec: &ProcessSpec,
+        name: &str,
+        socket: &Path,
+        spawner: &Spawner,
+        console: &Console,
+        drain: &Drain,
+    ) -> io::Result<Self> {
+        let mut command = Command::new("/proc/self/exe");
+        command
+            .arg("__exec")
+            .arg(std::process::id().to_string())
+            .arg("--")
+            .args(&spec.words)
+            .current_dir(&spec.folder)
+            .env_clear()
+            .envs(spec.environment_for(socket))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true);
+        let mut child = spawner.spawn(command).await?;
+        let group = child.id().expect("a process that was not waited for has an id");
+        pass(drain, console, name, Stream::Out, child.stdout.take());
+        pass(drain, console, name, Stream::Err, child.stderr.take());
+        Ok(Self { _lifeline: child.stdin.take(), child, group })
+    }
+
+    /// The process group's number, the same as its leader's.
+    pub(crate) fn group(&self) -> u32 {
+        self.group
+    }
+
+    /// Waits for its end. Dropping the future changes nothing.
+    pub(crate) async fn ended(&mut self) -> io::Result<ExitStatus> {
+        self.child.wait().await
+    }
+
+    /// SIGTERM, and SIGKILL for what is left of the group after the grace.
+    pub(crate) async fn stop(mut self, grace: Duration) -> io::Result<ExitStatus> {
+        self.signal(Signal::SIGTERM);
+        // A stopped process takes SIGTERM only when it is woken.
+        self.signal(Signal::SIGCONT);
+        let ended = tokio::time::timeout(grace, self.child.wait()).await;
+        self.signal(Signal::SIGKILL);
+        match ended {
+            Ok(status) => status,
+            Err(_) => self.child.wait().await,
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        let group = i32::try_from(self.group).expect("process ids fit an i32");
+        // The group may be gone already, which is what was wanted.
+        let _ = killpg(Pid::from_raw(group), signal);
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Whatever the process started itself goes with it.
+        self.signal(Signal::SIGKILL);
+    }
+}
+
+fn pass(
+    drain: &Drain,
+    console: &Console,
+    name: &str,
+    stream: Stream,
+    source: Option<impl tokio::io::AsyncRead + Unpin + Send + 'static>,
+) {
+    let Some(source) = source else { return };
+    let (console, name) = (console.clone(), name.to_owned());
+    drain.spawn("output", async move { console.pass(&name, stream, source).await });
+}
+
+/// How a process ended, in words: `exited with code 1`, `was ended by SIGKILL`.
+pub(crate) fn in_words(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exited with code {code}"),
+        (None, Some(number)) => match Signal::try_from(number) {
+            Ok(signal) => format!("was ended by {signal}"),
+            Err(_) => format!("was ended by signal {number}"),
+        },
+        (None, None) => "ended".to_owned(),
+    }
+}
