@@ -39,10 +39,10 @@ impl Backoff {
         let doublings = attempt.saturating_sub(1).min(31);
         let step = self.first.saturating_mul(1 << doublings);
         // The last step leaves room below `max`, so that jitter works there as well.
-        let base = step.min(self.max.div_f64(1.0 + spread)).max(self.first.min(self.max));
+        let roof = seconds(self.max.as_secs_f64() / (1.0 + spread)).min(self.max);
+        let base = step.min(roof).max(self.first.min(self.max));
         let longer = base.as_secs_f64() * spread * share(random);
-        base.saturating_add(Duration::try_from_secs_f64(longer).unwrap_or(self.max))
-            .min(self.max)
+        base.saturating_add(seconds(longer)).min(self.max)
     }
 
     /// A counter of failures in a row that draws its own chance.
@@ -57,7 +57,7 @@ impl Backoff {
 impl Default for Backoff {
     /// 1 s doubling to 60 s.
     fn default() -> Self {
-        Self::new(Duration::from_secs(1), Duration::from_secs(60))
+        Self::new(Duration::from_secs(1), Duration::from_mins(1))
     }
 }
 
@@ -85,6 +85,11 @@ impl Steps {
     pub fn failures(&self) -> u32 {
         self.failures
     }
+}
+
+/// The longest duration there is where `value` is beyond it.
+fn seconds(value: f64) -> Duration {
+    Duration::try_from_secs_f64(value).unwrap_or(Duration::MAX)
 }
 
 /// `value` as a share of one; what is not a number is none.
@@ -130,12 +135,23 @@ mod tests {
         assert_eq!(steps.failed(Some(SECOND)), 2 * SECOND);
     }
 
+    fn any_duration() -> impl Strategy<Value = Duration> {
+        (
+            prop_oneof![Just(0), 0_u64..1000, any::<u64>(), Just(u64::MAX)],
+            0_u32..1_000_000_000,
+        )
+            .prop_map(|(seconds, nanos)| Duration::new(seconds, nanos))
+    }
+
     proptest! {
         #[test]
         fn a_delay_is_never_below_the_first_nor_above_the_longest(
-            first in 0_u64..u64::MAX, max in 0_u64..u64::MAX, jitter in any::<f64>(), attempt in any::<u32>(), random in any::<f64>(),
+            first in any_duration(),
+            max in any_duration(),
+            jitter in any::<f64>(),
+            attempt in any::<u32>(),
+            random in any::<f64>(),
         ) {
-            let (first, max) = (Duration::from_nanos(first), Duration::from_nanos(max));
             let delay = Backoff { first, max, jitter }.delay(attempt, random);
             prop_assert!(delay >= first.min(max) && delay <= max, "{delay:?}");
         }

@@ -41,8 +41,8 @@ impl Breaker {
         let mut inner = self.shared.lock();
         match inner.phase {
             Phase::Closed { .. } => {}
-            Phase::Open { until } => {
-                let left = until.saturating_duration_since(Instant::now());
+            Phase::Open { since } => {
+                let left = self.shared.left(since);
                 if !left.is_zero() {
                     return Err(Open { left });
                 }
@@ -67,7 +67,7 @@ impl Breaker {
         match self.shared.lock().phase {
             Phase::Closed { .. } => BreakerState::Closed,
             Phase::HalfOpen { .. } => BreakerState::HalfOpen,
-            Phase::Open { until } => match until.saturating_duration_since(Instant::now()) {
+            Phase::Open { since } => match self.shared.left(since) {
                 Duration::ZERO => BreakerState::HalfOpen,
                 left => BreakerState::Open { left },
             },
@@ -134,8 +134,7 @@ impl Trial {
                 return;
             }
         }
-        let until = Instant::now() + self.shared.open_for;
-        inner.become_(Phase::Open { until });
+        inner.become_(Phase::Open { since: Instant::now() });
     }
 }
 
@@ -163,6 +162,10 @@ impl Shared {
         // Every change is a single assignment: there is no half-made state that a panic could leave behind.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn left(&self, since: Instant) -> Duration {
+        self.open_for.saturating_sub(since.elapsed())
+    }
 }
 
 #[derive(Debug)]
@@ -182,7 +185,7 @@ impl Inner {
 #[derive(Debug, Clone, Copy)]
 enum Phase {
     Closed { failures: u32 },
-    Open { until: Instant },
+    Open { since: Instant },
     HalfOpen { probing: bool },
 }
 
@@ -193,7 +196,7 @@ const PROBE_WAIT: Duration = Duration::from_secs(1);
 mod tests {
     use super::*;
 
-    const OPEN_FOR: Duration = Duration::from_secs(60);
+    const OPEN_FOR: Duration = Duration::from_mins(1);
 
     fn breaker() -> Breaker {
         Breaker::new(NonZeroU32::new(3).unwrap(), OPEN_FOR)

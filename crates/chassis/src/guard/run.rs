@@ -1,7 +1,7 @@
 //! The policies together, around an async function ([`Guard::run`]) or beside a stream ([`Guard::admit`]).
 //!
 //! The one rule: a guard waits for nothing while it holds something that others wait for. A slot is taken for each
-//! attempt and given back before the pause; the breaker is asked last, when the attempt can begin at once.
+//! attempt and given back before the pause; the breaker's trial is taken last, when the attempt can begin at once.
 
 use std::{future::Future, num::NonZeroU32, time::Duration};
 
@@ -109,7 +109,7 @@ impl Guard {
         Err(last.expect("the loop is left only after an attempt failed"))
     }
 
-    /// Waits for a slot, then asks the breaker; for work that the guard cannot call itself, like a stream.
+    /// Asks the breaker, waits for a slot and asks again; for work that the guard cannot call itself, like a stream.
     ///
     /// Attempts, pauses and the timeout are the caller's.
     ///
@@ -118,6 +118,9 @@ impl Guard {
     pub async fn admit(&self) -> Result<Pass, Refused> {
         if self.drain.as_ref().is_some_and(Drain::is_cut) {
             return Err(Refused::Cut);
+        }
+        if let Some(BreakerState::Open { left }) = self.breaker.as_ref().map(Breaker::state) {
+            return Err(Refused::Open { left });
         }
         let slot = match &self.limit {
             None => None,

@@ -103,7 +103,7 @@ impl Component {
     /// It takes work.
     pub fn ready(&self) {
         self.change(
-            |part| std::mem::replace(&mut part.unready, None).is_some(),
+            |part| part.unready.take().is_some(),
             || {
                 info!(component = self.name(), "ready");
             },
@@ -124,21 +124,21 @@ impl Component {
 
     /// It works.
     pub fn ok(&self) {
-        self.condition(Condition::Ok, || info!(component = self.name(), "works again"));
+        self.condition(&Condition::Ok, || info!(component = self.name(), "works again"));
     }
 
     /// It does not work, and why.
     pub fn failing(&self, reason: impl Into<String>) {
         let reason = reason.into();
         let new = Condition::Failing { reason: reason.clone() };
-        self.condition(new, || warn!(component = self.name(), reason, "failing"));
+        self.condition(&new, || warn!(component = self.name(), reason, "failing"));
     }
 
     /// It is switched off, and why; it holds nothing back.
     pub fn disabled(&self, reason: impl Into<String>) {
         let reason = reason.into();
         let new = Condition::Disabled { reason: reason.clone() };
-        self.condition(new, || info!(component = self.name(), reason, "disabled"));
+        self.condition(&new, || info!(component = self.name(), reason, "disabled"));
     }
 
     /// Takes it out of the registry; what its other handles say is not heard any more.
@@ -150,8 +150,8 @@ impl Component {
         &self.key.1
     }
 
-    fn condition(&self, new: Condition, log: impl FnOnce()) {
-        self.change(|part| std::mem::replace(&mut part.condition, new.clone()) != new, log);
+    fn condition(&self, new: &Condition, log: impl FnOnce()) {
+        self.change(|part| std::mem::replace(&mut part.condition, new.clone()) != *new, log);
     }
 
     /// Tells those who wait, and the log, only when something changed.

@@ -86,7 +86,7 @@ mod tests {
         drop(following);
 
         let drain = Drain::new();
-        let _following = follow(drain.clone(), Duration::from_secs(3600)).unwrap();
+        let _following = follow(drain.clone(), Duration::from_hours(1)).unwrap();
         raise("INT");
         drain.begun().await;
         raise("TERM");

@@ -109,13 +109,30 @@ fn said(panic: &(dyn Any + Send)) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use std::{future::pending, sync::Arc};
+    use std::{
+        future::pending,
+        sync::{Arc, Mutex},
+    };
 
     use super::*;
 
     #[tokio::test]
     async fn a_value_comes_back_through_the_handle() {
         assert_eq!(spawn("sum".into(), async { 1 + 1 }).join().await, Ok(2));
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_logged_under_the_name_of_its_task() {
+        let (lines, log) = std::io::pipe().unwrap();
+        let subscriber = tracing_subscriber::fmt().json().with_writer(Mutex::new(log)).finish();
+        let logging = tracing::subscriber::set_default(subscriber);
+        let text = String::from("the disk is on fire");
+        let task = spawn("spill".into(), async move { std::panic::panic_any(text) });
+        assert_eq!(task.join().await, Err::<(), _>(TaskError::Panicked));
+        drop(logging);
+        let line: serde_json::Value = serde_json::from_reader(lines).unwrap();
+        assert_eq!(line["fields"]["task"], "spill");
+        assert_eq!(line["fields"]["panic"], "the disk is on fire");
     }
 
     #[tokio::test]
@@ -130,8 +147,8 @@ mod tests {
         let alive = Arc::new(());
         let inside = Arc::clone(&alive);
         let owner = spawn("renewal".into(), async move {
-            let _inside = inside;
             pending::<()>().await;
+            drop(inside);
         })
         .scoped();
         drop(owner);

@@ -1,6 +1,6 @@
 //! The one registry of metrics, and its two spellings.
 //!
-//! Every name begins with `sidecar_`. The registry writes OpenMetrics; [`Exposition::Prometheus`] is the older text
+//! Every name begins with `sidecar_`. The registry writes `OpenMetrics`; [`Exposition::Prometheus`] is the older text
 //! format, in which a counter's own name ends in `_total` and exemplars do not exist.
 
 use std::{
@@ -86,7 +86,7 @@ impl fmt::Debug for Metrics {
 /// How metrics are spelt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exposition {
-    /// OpenMetrics 1.0, for those who ask for it.
+    /// `OpenMetrics` 1.0, for those who ask for it.
     OpenMetrics,
     /// The Prometheus text format 0.0.4, for all others.
     Prometheus,
@@ -114,7 +114,7 @@ impl Exposition {
     }
 }
 
-/// Spells OpenMetrics text in the older format.
+/// Spells `OpenMetrics` text in the older format.
 fn prometheus(open: &str) -> String {
     let mut text = String::with_capacity(open.len() + open.len() / 8);
     let mut help = None;

@@ -28,20 +28,20 @@ impl Process {
 
 impl Collector for Process {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let started = "When the process started, in seconds since 1970";
+        let started = "When the process started, in seconds since 1970.";
         gauge(
             &mut encoder,
             "process_start_time",
             started,
-            Some(Unit::Seconds),
+            Some(&Unit::Seconds),
             self.started,
         )?;
         if let Some(bytes) = read("status").and_then(|status| resident(&status)) {
             gauge(
                 &mut encoder,
                 "process_resident_memory",
-                "Memory that is resident",
-                Some(Unit::Bytes),
+                "Memory that is resident.",
+                Some(&Unit::Bytes),
                 bytes,
             )?;
         }
@@ -52,14 +52,14 @@ impl Collector for Process {
             gauge(
                 &mut encoder,
                 "process_open_fds",
-                "Files and sockets that are open",
+                "Files and sockets that are open.",
                 None,
                 f64::from(files),
             )?;
         }
         if let Some(seconds) = read("stat").and_then(|stat| on_cpu(&stat)) {
             let cpu = ConstCounter::new(seconds);
-            let help = "Processor time of all threads, in user and system";
+            let help = "Processor time of all threads, in user and system.";
             cpu.encode(encoder.encode_descriptor("process_cpu", help, Some(&Unit::Seconds), cpu.metric_type())?)?;
         }
         Ok(())
@@ -70,11 +70,11 @@ fn gauge(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,
-    unit: Option<Unit>,
+    unit: Option<&Unit>,
     value: f64,
 ) -> Result<(), std::fmt::Error> {
     let gauge = ConstGauge::new(value);
-    gauge.encode(encoder.encode_descriptor(name, help, unit.as_ref(), gauge.metric_type())?)
+    gauge.encode(encoder.encode_descriptor(name, help, unit, gauge.metric_type())?)
 }
 
 /// A file about this process.

@@ -223,6 +223,33 @@ async fn a_cut_ends_an_attempt_a_pause_and_a_wait_for_a_slot() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_open_breaker_refuses_before_anyone_waits_for_a_slot() {
+    let guard = attempts(1).breaker(breaker(1)).limit(Limit::new(1)).build();
+    let mut first = guard.admit().await.unwrap();
+    first.failed();
+    let second = tokio::time::timeout(SECOND, guard.admit())
+        .await
+        .expect("the slot is still out");
+    assert_eq!(second.unwrap_err(), Refused::Open { left: 60 * SECOND });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_may_be_a_task() {
+    let guard = attempts(2)
+        .timeout(SECOND)
+        .breaker(breaker(9))
+        .limit(Limit::new(1))
+        .drain(Drain::new())
+        .build();
+    let run = async move {
+        guard
+            .run(|attempt| async move { if attempt == 1 { Err(Refusal::Busy) } else { Ok(1) } })
+            .await
+    };
+    assert_eq!(Drain::new().spawn("run", run).join().await.unwrap(), Ok(1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_cancelled_run_gives_its_slot_and_its_trial_back() {
     let (breaker, limit) = (breaker(1), Limit::new(1));
     let guard = attempts(1).breaker(breaker.clone()).limit(limit.clone()).build();
