@@ -49,16 +49,28 @@ pub struct Again {
 
 impl Again {
     /// Back at once, as if it had never been given out.
-    pub const UNCOUNTED: Self = Self { after: Duration::ZERO, attempt: None, counted: false };
+    pub const UNCOUNTED: Self = Self {
+        after: Duration::ZERO,
+        attempt: None,
+        counted: false,
+    };
 
     /// Back after a while, counted as a delivery that did not finish.
     pub fn lost(after: Duration) -> Self {
-        Self { after, attempt: None, counted: true }
+        Self {
+            after,
+            attempt: None,
+            counted: true,
+        }
     }
 
     /// Back after a while for the handler's next attempt; the delivery did finish and is not counted.
     pub fn attempt(attempt: u32, after: Duration) -> Self {
-        Self { after, attempt: Some(attempt), counted: false }
+        Self {
+            after,
+            attempt: Some(attempt),
+            counted: false,
+        }
     }
 
     /// The same, waiting for `after` first.
@@ -107,7 +119,12 @@ pub enum ForwardError {
 impl Delivery {
     /// A delivery as a transport hands it out.
     pub fn new(queue: Arc<str>, body: Bytes, tally: Tally, receipt: Box<dyn Receipt>) -> Self {
-        Self { queue, body, tally, receipt: Some(receipt) }
+        Self {
+            queue,
+            body,
+            tally,
+            receipt: Some(receipt),
+        }
     }
 
     /// The queue it came from, by its full name.
@@ -133,7 +150,10 @@ impl Delivery {
     /// # Cancellation
     /// The outcome is the queue's as soon as this was first polled; dropping the future drops the answer only.
     pub async fn settle(mut self, how: Settle) -> Result<(), QueueError> {
-        let receipt = self.receipt.take().expect("a delivery holds its receipt until it is settled");
+        let receipt = self
+            .receipt
+            .take()
+            .expect("a delivery holds its receipt until it is settled");
         receipt.settle(how).await
     }
 
@@ -145,12 +165,18 @@ impl Delivery {
     /// # Cancellation
     /// As [`settle`](Delivery::settle): what was begun goes on.
     pub async fn forward(mut self, outputs: Vec<Put>) -> Result<(), ForwardError> {
-        let receipt = self.receipt.take().expect("a delivery holds its receipt until it is settled");
+        let receipt = self
+            .receipt
+            .take()
+            .expect("a delivery holds its receipt until it is settled");
         match receipt.forward(outputs).await {
             Ok(()) => Ok(()),
             Err((error, Some(receipt))) => {
                 self.receipt = Some(receipt);
-                Err(ForwardError::Refused { delivery: Box::new(self), error })
+                Err(ForwardError::Refused {
+                    delivery: Box::new(self),
+                    error,
+                })
             }
             Err((error, None)) => Err(ForwardError::Unsettled(error)),
         }

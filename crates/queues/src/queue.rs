@@ -111,7 +111,10 @@ pub struct Put {
 impl Put {
     /// A message for a queue.
     pub fn new(queue: impl Into<Arc<str>>, body: impl Into<Bytes>) -> Self {
-        Self { queue: queue.into(), body: body.into() }
+        Self {
+            queue: queue.into(),
+            body: body.into(),
+        }
     }
 }
 
@@ -127,7 +130,10 @@ pub struct QueueSpec {
 impl QueueSpec {
     /// A queue that keeps its messages until they are taken.
     pub fn new(name: impl Into<Arc<str>>) -> Self {
-        Self { name: name.into(), retention: None }
+        Self {
+            name: name.into(),
+            retention: None,
+        }
     }
 }
 
