@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-from typing import List, NoReturn, Optional
+from typing import NoReturn
 
 from . import __version__, frames, lifeline, replies
 from .errors import EX_USAGE, StartError
@@ -26,7 +26,7 @@ class Parser(argparse.ArgumentParser):
         self.exit(EX_USAGE, f"outrigger: {message}\n")
 
 
-def main(arguments: Optional[List[str]] = None) -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     options = _parser().parse_args(arguments)
     try:

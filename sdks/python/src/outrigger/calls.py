@@ -6,7 +6,8 @@ Told apart by what the call returns, so a decorated or wrapped function is treat
 from __future__ import annotations
 
 import inspect
-from typing import Any, Generator
+from collections.abc import Generator
+from typing import Any
 
 from .context import Context
 from .eventloop import EventLoop

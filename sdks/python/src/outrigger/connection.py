@@ -10,7 +10,7 @@ import os
 import socket
 import sys
 import threading
-from typing import Any, Callable, Dict, List, NamedTuple, Optional
+from typing import Any, Callable, NamedTuple
 
 from . import calls, frames, jsontext, replies
 from .context import Context
@@ -43,8 +43,8 @@ class Connection:
         self._sock = sock
         self._parts = parts
         self._on_end = on_end
-        self._meta: Dict[str, Any] = {}
-        self._context: Optional[Context] = None
+        self._meta: dict[str, Any] = {}
+        self._context: Context | None = None
         self._gone = False
         self._closing = False
         self._lock = threading.Lock()
@@ -123,7 +123,7 @@ class Connection:
             self._meta = body["meta"]
         # Any other control frame is from a protocol to come, which says itself what may be passed over.
 
-    def _exchange(self, frame: frames.Frame, meta: Dict[str, Any]) -> None:
+    def _exchange(self, frame: frames.Frame, meta: dict[str, Any]) -> None:
         context = Context._of(meta, self._parts.actor, self._report)
         with self._lock:
             if self._gone or self._closing:
@@ -136,7 +136,7 @@ class Connection:
         with self._lock:
             self._context = None
 
-    def _answer(self, frame: frames.Frame, context: Context) -> List[bytes]:
+    def _answer(self, frame: frames.Frame, context: Context) -> list[bytes]:
         if frame.problem is not None:
             return replies.refusal("frame_too_large" if frame.unread else "invalid_request", frame.problem)
         try:
@@ -167,7 +167,7 @@ class Connection:
             self.hang_up()
             raise Canceled(f"the sidecar has closed the connection ({os.strerror(error.errno or 0)})") from None
 
-    def _control(self, body: Dict[str, Any]) -> None:
+    def _control(self, body: dict[str, Any]) -> None:
         frames.send(self._sock, [jsontext.encode(body)], control=True)
 
     def _shut(self) -> None:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
-from typing import Any, Callable, Dict, List, Mapping, Optional
+from typing import Any, Callable
 
 from . import jsontext
 from .errors import Canceled
@@ -24,10 +25,10 @@ class Context:
         *,
         id: str = "test",
         actor: str = "",
-        function: Optional[str] = None,
+        function: str | None = None,
         attempt: int = 1,
-        deadline: Optional[datetime] = None,
-        headers: Optional[Mapping[str, Any]] = None,
+        deadline: datetime | None = None,
+        headers: Mapping[str, Any] | None = None,
     ) -> None:
         #: The message's id; the same along its route, so the same when a message is delivered twice.
         self.id = id
@@ -40,13 +41,13 @@ class Context:
         #: When the answer is no longer wanted; None when never.
         self.deadline = deadline
         #: The message's headers.
-        self.headers: Dict[str, Any] = dict(headers or {})
+        self.headers: dict[str, Any] = dict(headers or {})
         #: The frames that a context made for a test has been told; a real one sends them instead.
-        self.reported: List[Dict[str, Any]] = []
-        self._report: Optional[Report] = None
+        self.reported: list[dict[str, Any]] = []
+        self._report: Report | None = None
         self._canceled = False
         self._ended = False
-        self._on_cancel: List[Callable[[], None]] = []
+        self._on_cancel: list[Callable[[], None]] = []
         self._state = threading.Lock()
         self._sending = threading.Lock()
 
@@ -72,17 +73,17 @@ class Context:
         return self._canceled
 
     @property
-    def remaining(self) -> Optional[float]:
+    def remaining(self) -> float | None:
         """Seconds until the deadline, never below 0; None where there is none."""
         if self.deadline is None:
             return None
         return max(0.0, (self.deadline - datetime.now(timezone.utc)).total_seconds())
 
-    def progress(self, percent: Optional[float] = None, message: Optional[str] = None) -> None:
+    def progress(self, percent: float | None = None, message: str | None = None) -> None:
         """Reports how far the work is: a percentage, a message, or both. Raises `Canceled`."""
         if percent is None and message is None:
             raise ValueError("progress() needs a percent, a message, or both")
-        frame: Dict[str, Any] = {"status": "progress"}
+        frame: dict[str, Any] = {"status": "progress"}
         if percent is not None:
             frame["percent"] = percent
         if message is not None:
@@ -114,7 +115,7 @@ class Context:
                 return
         watcher()
 
-    def _tell(self, frame: Dict[str, Any]) -> None:
+    def _tell(self, frame: dict[str, Any]) -> None:
         data = jsontext.encode(frame)
         with self._sending:
             if self._canceled:
@@ -132,7 +133,7 @@ class Context:
             self._ended = True
 
 
-def parse_time(value: Any) -> Optional[datetime]:
+def parse_time(value: Any) -> datetime | None:
     """An RFC 3339 time; None for anything else. (`fromisoformat` reads `Z` from Python 3.11 on only.)"""
     match = _RFC3339.fullmatch(value) if isinstance(value, str) else None
     if match is None:
@@ -150,7 +151,7 @@ def parse_time(value: Any) -> Optional[datetime]:
         return None
 
 
-def _text(value: Any) -> Optional[str]:
+def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from datetime import timedelta
-from typing import Any, Optional, Tuple, Union
+from typing import Any
 
 EX_USAGE = 64
 EX_CANTCREAT = 73
@@ -25,8 +25,8 @@ class Retry(Exception):
         self,
         message: str = "",
         *,
-        after: Union[float, timedelta, None] = None,
-        code: Optional[str] = None,
+        after: float | timedelta | None = None,
+        code: str | None = None,
         details: Any = None,
     ) -> None:
         super().__init__(message)
@@ -38,7 +38,7 @@ class Retry(Exception):
         self.code = code
         self.details = details
 
-    def __reduce__(self) -> Tuple[Any, ...]:
+    def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild_retry, (self.message, self.after, self.code, self.details)
 
 
@@ -56,7 +56,7 @@ class Fail(Exception):
     def __str__(self) -> str:
         return self.message or self.code
 
-    def __reduce__(self) -> Tuple[Any, ...]:
+    def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild_fail, (self.code, self.message, self.details)
 
 
@@ -77,7 +77,7 @@ class StartError(Exception):
 
 
 # An exception travels back from a process pool by pickle, which knows positional arguments only.
-def _rebuild_retry(message: str, after: Optional[float], code: Optional[str], details: Any) -> Retry:
+def _rebuild_retry(message: str, after: float | None, code: str | None, details: Any) -> Retry:
     return Retry(message, after=after, code=code, details=details)
 
 

@@ -9,8 +9,9 @@ import asyncio
 import inspect
 import sys
 import threading
+from collections.abc import AsyncGenerator, Awaitable
 from queue import SimpleQueue
-from typing import Any, AsyncGenerator, Awaitable, Callable, NamedTuple, Optional, Set, Union
+from typing import Any, Callable, NamedTuple, Union
 
 from . import jsontext
 from .context import Context
@@ -24,16 +25,16 @@ class EventLoop:
     """Started with the first async call; until `stop` it survives whatever a handler does to it."""
 
     def __init__(self) -> None:
-        self._loop: Optional[asyncio.AbstractEventLoop] = None
-        self._thread: Optional[threading.Thread] = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
         self._stopping = False
-        self._tasks: Set[asyncio.Task[_End]] = set()
+        self._tasks: set[asyncio.Task[_End]] = set()
 
     def run(self, work: Work, context: Context) -> Any:
         """Runs `work` to its end and returns or raises as it does. A canceled context cancels it."""
         loop = self._running()
-        outbox: SimpleQueue[Union[_Piece, _End]] = SimpleQueue()
+        outbox: SimpleQueue[_Piece | _End] = SimpleQueue()
         send = context._report
         context._report = lambda data: outbox.put(_Piece(data, None))
         loop.call_soon_threadsafe(self._begin, loop, work, context, outbox)
@@ -59,7 +60,8 @@ class EventLoop:
         with self._starting:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(target=self._turn, args=(self._loop,), name="outrigger-async", daemon=True)
+                turn = threading.Thread(target=self._turn, args=(self._loop,), name="outrigger-async", daemon=True)
+                self._thread = turn
                 self._thread.start()
             return self._loop
 
@@ -77,7 +79,7 @@ class EventLoop:
         loop: asyncio.AbstractEventLoop,
         work: Work,
         context: Context,
-        outbox: SimpleQueue[Union[_Piece, _End]],
+        outbox: SimpleQueue[_Piece | _End],
     ) -> None:
         task = loop.create_task(_to_the_end(work, outbox))
         self._tasks.add(task)
@@ -116,17 +118,17 @@ class _Piece(NamedTuple):
     """An interim frame on its way out; `written` is set once it has gone."""
 
     data: bytes
-    written: Optional[asyncio.Future[None]]
+    written: asyncio.Future[None] | None
 
 
 class _End(NamedTuple):
     """How the work ended."""
 
     value: Any
-    error: Optional[BaseException]
+    error: BaseException | None
 
 
-async def _to_the_end(work: Any, outbox: SimpleQueue[Union[_Piece, _End]]) -> _End:
+async def _to_the_end(work: Any, outbox: SimpleQueue[_Piece | _End]) -> _End:
     """Catches everything: a SystemExit that left a task would take the whole loop with it."""
     try:
         if inspect.isasyncgen(work):
@@ -136,7 +138,7 @@ async def _to_the_end(work: Any, outbox: SimpleQueue[Union[_Piece, _End]]) -> _E
         return _End(None, error)
 
 
-async def _drain(items: AsyncGenerator[Any, Any], outbox: SimpleQueue[Union[_Piece, _End]]) -> Any:
+async def _drain(items: AsyncGenerator[Any, Any], outbox: SimpleQueue[_Piece | _End]) -> Any:
     """Sends each item, and asks for the next only when it has been written."""
     loop = asyncio.get_running_loop()
     try:

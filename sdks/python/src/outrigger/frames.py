@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import socket
 import struct
-from typing import List, Optional
 
 CONTROL = 0x8000_0000
 DEFAULT_CAP = 256 * 1024 * 1024
@@ -25,7 +24,7 @@ class Frame:
 
     __slots__ = ("control", "text", "problem", "unread")
 
-    def __init__(self, control: bool, text: str, problem: Optional[str] = None, unread: int = 0) -> None:
+    def __init__(self, control: bool, text: str, problem: str | None = None, unread: int = 0) -> None:
         self.control = control
         self.text = text
         self.problem = problem
@@ -47,7 +46,7 @@ class Reader:
         self._start = 0
         self._end = 0
 
-    def read(self) -> Optional[Frame]:
+    def read(self) -> Frame | None:
         """The next frame; None when the peer closed between two. Raises `CutShort` when it closed within one."""
         if not self._fill(4):
             if self._end > self._start:
@@ -112,7 +111,7 @@ class Reader:
         return True
 
 
-def send(sock: socket.socket, parts: List[bytes], control: bool = False) -> None:
+def send(sock: socket.socket, parts: list[bytes], control: bool = False) -> None:
     """Writes one frame whose body is `parts` in order; length and body leave in one call."""
     size = sum(map(len, parts))
     head = struct.pack(">I", size | CONTROL if control else size)

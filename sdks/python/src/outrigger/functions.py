@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+from collections.abc import Mapping, Sequence
+from typing import Any, Callable
 
 from .context import Context
 from .errors import StartError
@@ -30,9 +31,9 @@ class Function:
             return self._target(payload, ctx=context)
         return self._target(payload, context)
 
-    def announcement(self) -> Dict[str, Any]:
+    def announcement(self) -> dict[str, Any]:
         """This function's entry in the hello frame."""
-        entry: Dict[str, Any] = {"name": self.name}
+        entry: dict[str, Any] = {"name": self.name}
         if self.streaming:
             entry["streaming"] = True
         return entry
@@ -50,18 +51,18 @@ class Functions:
             names = sorted(f.name for f in self.all)
             raise StartError(f"two of the functions have the same name ({', '.join(names)}): pass a mapping of names")
 
-    def select(self, name: Optional[str]) -> Optional[Function]:
+    def select(self, name: str | None) -> Function | None:
         """The function for a request; None where the name fits none of several."""
         if len(self.all) == 1:
             return self.all[0]
         return self._by_name.get(name) if name is not None else None
 
-    def names(self) -> List[str]:
+    def names(self) -> list[str]:
         """The names, in the order in which they were given."""
         return [function.name for function in self.all]
 
 
-def collect(handlers: Sequence[Any], name: Optional[str] = None) -> Functions:
+def collect(handlers: Sequence[Any], name: str | None = None) -> Functions:
     """The functions behind what `serve` was given: handlers, or one mapping of names to handlers."""
     if len(handlers) == 1 and isinstance(handlers[0], Mapping):
         named = [(str(key), value) for key, value in handlers[0].items()]
@@ -96,7 +97,7 @@ def _target(name: str, handler: Any) -> Callable[..., Any]:
     raise StartError(f"`{name}` is a {type(handler).__name__}, not something to call")
 
 
-def _method_of(cls: type) -> Optional[str]:
+def _method_of(cls: type) -> str | None:
     for base in cls.__mro__:
         if "__call__" in vars(base):
             return "__call__"
@@ -136,12 +137,12 @@ def _shape(name: str, target: Callable[..., Any]) -> str:
     return shape
 
 
-def _required(cls: Any) -> List[str]:
+def _required(cls: Any) -> list[str]:
     try:
         parameters = inspect.signature(cls).parameters.values()
     except (TypeError, ValueError):
         return []
-    spread: Tuple[Any, ...] = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    spread: tuple[Any, ...] = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     return [p.name for p in parameters if p.default is p.empty and p.kind not in spread]
 
 
@@ -149,5 +150,5 @@ def _is_generator(target: Any) -> bool:
     while isinstance(target, functools.partial):
         target = target.func
     if not inspect.isroutine(target):
-        target = getattr(target, "__call__", target)
+        target = type(target).__call__
     return inspect.isgeneratorfunction(target) or inspect.isasyncgenfunction(target)

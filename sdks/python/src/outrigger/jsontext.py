@@ -6,7 +6,7 @@ Python's `json` is laxer than that by default; everything that crosses the socke
 from __future__ import annotations
 
 import json
-from typing import Any, Optional
+from typing import Any
 
 
 class NotJson(ValueError):
@@ -49,7 +49,7 @@ def _complaint(value: Any, error: Exception) -> str:
     return found if found is not None else str(error)
 
 
-def _culprit(value: Any, path: str, depth: int) -> Optional[str]:
+def _culprit(value: Any, path: str, depth: int) -> str | None:
     """Where in `value` the first thing stands that JSON does not have."""
     if depth > 64:
         return None

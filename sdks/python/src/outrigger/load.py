@@ -11,7 +11,7 @@ import inspect
 import os
 import sys
 from types import ModuleType
-from typing import Any, List, Tuple
+from typing import Any
 
 from .errors import StartError
 from .functions import is_handler_class
@@ -22,7 +22,7 @@ DEFAULT_NAME = "process"
 importing = False
 
 
-def load(spec: str) -> List[Tuple[str, Any]]:
+def load(spec: str) -> list[tuple[str, Any]]:
     """The handlers that `spec` names, each under its name. Several names are separated by commas."""
     place, names = _split(spec)
     module = _import(place)
@@ -31,7 +31,7 @@ def load(spec: str) -> List[Tuple[str, Any]]:
     return [(name, _find(module, name, place)) for name in names]
 
 
-def _split(spec: str) -> Tuple[str, List[str]]:
+def _split(spec: str) -> tuple[str, list[str]]:
     place, colon, rest = spec.partition(":")
     names = [name.strip() for name in rest.split(",")] if colon else []
     if not place or "" in names:
@@ -109,7 +109,7 @@ def _what_is_there(module: ModuleType) -> str:
     return f"; found {', '.join(found)}" if found else "; it defines no function"
 
 
-def _handlers(module: ModuleType) -> List[str]:
+def _handlers(module: ModuleType) -> list[str]:
     """The public functions and handler classes that the module itself defines, in its order."""
     return [
         name

@@ -9,7 +9,7 @@ import importlib
 import os
 import traceback
 from types import TracebackType
-from typing import Any, Dict, List, Optional
+from typing import Any
 
 from . import jsontext
 from .errors import Fail, Retry
@@ -19,7 +19,7 @@ MAX_MESSAGE = 16 * 1024
 MAX_TRACEBACK = 64 * 1024
 
 
-def ok(result: Any, cap: int) -> List[bytes]:
+def ok(result: Any, cap: int) -> list[bytes]:
     """The final frame of a call that returned `result`; None is an empty result."""
     if result is None:
         return [b'{"status":"ok"}']
@@ -38,14 +38,14 @@ def ok(result: Any, cap: int) -> List[bytes]:
     return parts
 
 
-def refusal(code: str, message: str) -> List[bytes]:
+def refusal(code: str, message: str) -> list[bytes]:
     """The final frame of a request that this runtime cannot serve, now or later."""
     return [jsontext.encode({"status": "error", "error": code, "message": message, "retryable": False})]
 
 
-def failed(error: BaseException) -> List[bytes]:
+def failed(error: BaseException) -> list[bytes]:
     """The final frame of a call that raised."""
-    frame: Dict[str, Any] = {
+    frame: dict[str, Any] = {
         "status": "error",
         "message": _clip(_message(error), MAX_MESSAGE),
         "type": type(error).__qualname__,
@@ -84,7 +84,7 @@ def _traceback(error: BaseException) -> str:
         return "".join(traceback.format_tb(_own_frames_off(error.__traceback__)))
 
 
-def _own_frames_off(trace: Optional[TracebackType]) -> Optional[TracebackType]:
+def _own_frames_off(trace: TracebackType | None) -> TracebackType | None:
     while trace is not None and _is_ours(trace.tb_frame.f_code.co_filename):
         trace = trace.tb_next
     return trace

@@ -15,7 +15,7 @@ import sys
 import threading
 import weakref
 from types import FrameType
-from typing import Any, Dict, List, Optional
+from typing import Any
 
 from . import frames, lifeline, load
 from .connection import Connection, Parts
@@ -32,9 +32,9 @@ ACTOR_VARIABLE = "OUTRIGGER_ACTOR"
 
 def serve(
     *handlers: Any,
-    name: Optional[str] = None,
-    socket: Optional[str] = None,
-    concurrency: Optional[int] = None,
+    name: str | None = None,
+    socket: str | None = None,
+    concurrency: int | None = None,
     max_frame: int = frames.DEFAULT_CAP,
 ) -> None:
     """Serves handlers until it is told to stop; returns when all that was in flight has been answered.
@@ -46,16 +46,16 @@ def serve(
     Raises `StartError` where it cannot start. Signals are handled only when called on the main thread.
     """
     if load.importing:
-        raise StartError("the handler's file calls serve() while it is imported: put it under `if __name__ == '__main__':`")
+        raise StartError("the file calls serve() as it is imported: put that under `if __name__ == '__main__':`")
     lifeline.hold()
     listen(collect(handlers, name), socket, concurrency, max_frame)
 
 
-def listen(functions: Functions, socket: Optional[str], concurrency: Optional[int], max_frame: int) -> None:
+def listen(functions: Functions, socket: str | None, concurrency: int | None, max_frame: int) -> None:
     """Serves functions that are ready to be called: the second half of `serve`."""
     path = socket if socket is not None else os.environ.get(SOCKET_VARIABLE, "")
     if not path:
-        raise StartError(f"there is no socket to serve on: `outrigger up` sets {SOCKET_VARIABLE}; by hand, give its path")
+        raise StartError(f"no socket to serve on: `outrigger up` sets {SOCKET_VARIABLE}; by hand, give its path")
     limit = _concurrency(concurrency)
     _flush_lines()
     file = SocketFile(path)
@@ -73,12 +73,12 @@ class Server:
         self._file = file
         self._loop = EventLoop()
         self._parts = Parts(functions, Slots(concurrency), self._loop, actor, max_frame)
-        self._connections: Dict[int, Connection] = {}
+        self._connections: dict[int, Connection] = {}
         self._changed = threading.Lock()
         self._bell, self._ringer = socket.socketpair()
         self._bell.setblocking(False)
         self._ringer.setblocking(False)
-        self._signals: List[int] = []
+        self._signals: list[int] = []
         self._accepting = True
         self._note(f"serving {', '.join(functions.names())} on {file.path}, {concurrency} at once")
 
@@ -178,13 +178,13 @@ class Server:
                 for connection in left:
                     connection.close_when_idle()
 
-    def _on_signal(self, number: int, _frame: Optional[FrameType]) -> None:
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         self._signals.append(number)
         if len(self._signals) > 1:
             self._file.close()
             os._exit(128 + number)
 
-    def _take_signals(self) -> Optional[List[Any]]:
+    def _take_signals(self) -> list[Any] | None:
         if threading.current_thread() is not threading.main_thread():
             return None
         return [
@@ -193,7 +193,7 @@ class Server:
             signal.signal(signal.SIGINT, self._on_signal),
         ]
 
-    def _give_signals_back(self, before: Optional[List[Any]]) -> None:
+    def _give_signals_back(self, before: list[Any] | None) -> None:
         if before is not None:
             signal.set_wakeup_fd(before[0])
             signal.signal(signal.SIGTERM, before[1])
@@ -220,7 +220,7 @@ def _let_go_in_children(server: Server) -> None:
     os.register_at_fork(after_in_child=in_child)
 
 
-def _concurrency(given: Optional[int]) -> int:
+def _concurrency(given: int | None) -> int:
     text = os.environ.get(CONCURRENCY_VARIABLE) or "1"
     if given is None:
         try:

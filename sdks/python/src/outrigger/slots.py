@@ -7,7 +7,7 @@ such calls fill every place, a ping waits: the process is alive and yet cannot s
 from __future__ import annotations
 
 import threading
-from typing import Callable, List
+from typing import Callable
 
 from .context import Context
 
@@ -17,7 +17,7 @@ class Slots:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._running: List[Context] = []
+        self._running: list[Context] = []
         self._changed = threading.Condition()
 
     def enter(self, context: Context) -> bool:

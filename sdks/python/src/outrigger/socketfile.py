@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import stat
-from typing import Tuple
 
 from .errors import EX_CANTCREAT, StartError
 
@@ -69,6 +68,6 @@ def _make_room(path: str) -> None:
     raise StartError(f"another process is serving on {path}: stop it, or choose another path", EX_CANTCREAT)
 
 
-def _identity(path: str) -> Tuple[int, int]:
+def _identity(path: str) -> tuple[int, int]:
     status = os.lstat(path)
     return status.st_dev, status.st_ino
