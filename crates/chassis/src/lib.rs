@@ -1,11 +1,13 @@
 //! What every plane is bolted to, in no plane's words.
 //!
+//! - [`config`]: the configuration, read and checked, with a place for everything that is wrong;
 //! - [`guard`]: the policies around everything that can fail (attempts, backoff, breaker, limit, timeout);
 //! - [`lifecycle`]: tasks, drain, Unix signals, health, and the admin address;
 //! - [`telemetry`]: logs and metrics of the process itself.
 //!
 //! A thing enters only when a second plane needs it.
 
+pub mod config;
 pub mod guard;
 pub mod lifecycle;
 pub mod telemetry;
