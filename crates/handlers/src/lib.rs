@@ -1,1 +1,19 @@
-//! handlers
+//! The user's code, wherever it runs.
+//!
+//! - [`Handler`]: one exchange at a time per call, whatever carries it;
+//! - [`socket`]: a process behind a Unix stream socket, plain or protocol 1;
+//! - [`Pool`]: which handlers are alive, busy or leaving, and whose turn it is.
+//!
+//! What a reply means for a message is not decided here; that is for whoever asked.
+
+mod call;
+mod error;
+mod handler;
+pub mod pool;
+pub mod socket;
+
+pub use call::Call;
+pub use error::{BadAnswer, HandlerError, Side};
+pub use handler::{Handler, Liveness, Report};
+pub use pool::{Event, MemberId, MemberState, MemberStatus, Ownership, Pool, Readiness, Slot};
+pub use socket::{Dialect, SocketHandler, SocketOptions};

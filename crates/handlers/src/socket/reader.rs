@@ -1,0 +1,226 @@
+//! Frames out of a stream socket.
+//!
+//! A small frame comes with one read, length and body. A large one is read straight into a buffer of its own, which
+//! grows only as bytes come: a length that lies costs nothing. What has been read stays here when a read is
+//! cancelled.
+
+use std::io;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use tokio::net::UnixStream;
+use wire::Header;
+
+/// One frame's body.
+#[derive(Debug)]
+pub(super) enum Incoming {
+    Data(Bytes),
+    Control(Bytes),
+}
+
+/// Why there is no next frame.
+#[derive(Debug)]
+pub(super) enum ReadError {
+    /// The connection ended between two frames.
+    Ended(io::Error),
+    /// The connection ended within a frame, the length in front not counted in `got` where it is known.
+    CutShort { got: u64, of: Option<u64> },
+    /// A frame over the cap.
+    TooLarge { bytes: u64 },
+}
+
+/// What a read without waiting has found.
+#[derive(Debug)]
+pub(super) enum Filled {
+    /// Bytes.
+    Some,
+    /// Nothing for now.
+    Nothing,
+    /// The end.
+    End(io::Error),
+}
+
+/// The bytes of one connection that are not yet frames.
+#[derive(Debug)]
+pub(super) struct Reader {
+    held: BytesMut,
+    large: Option<Large>,
+    max_frame: u32,
+}
+
+/// A frame that does not fit a usual read.
+#[derive(Debug)]
+struct Large {
+    body: Vec<u8>,
+    header: Header,
+}
+
+impl Reader {
+    pub(super) fn new(max_frame: u32) -> Self {
+        Self {
+            held: BytesMut::new(),
+            large: None,
+            max_frame,
+        }
+    }
+
+    /// The next frame.
+    ///
+    /// # Cancellation
+    /// Dropping the future loses nothing.
+    pub(super) async fn next(&mut self, stream: &UnixStream) -> Result<Incoming, ReadError> {
+        loop {
+            if let Some(frame) = self.ready()? {
+                return Ok(frame);
+            }
+            if let Err(error) = stream.readable().await {
+                return Err(self.end(error));
+            }
+            if let Filled::End(error) = self.fill(stream) {
+                return Err(self.end(error));
+            }
+        }
+    }
+
+    /// The next frame, if all of it is here.
+    pub(super) fn ready(&mut self) -> Result<Option<Incoming>, ReadError> {
+        self.open()?;
+        if let Some(large) = self.large.take_if(|large| large.missing() == 0) {
+            return Ok(Some(Incoming::new(large.header, Bytes::from(large.body))));
+        }
+        let Some(header) = self.header() else { return Ok(None) };
+        let whole = HEAD + header.len as usize;
+        if self.held.len() < whole {
+            return Ok(None);
+        }
+        let mut frame = self.held.split_to(whole).freeze();
+        let body = frame.split_off(HEAD);
+        Ok(Some(Incoming::new(header, body)))
+    }
+
+    /// Looks at the length of the frame that comes next, and makes room for it.
+    pub(super) fn open(&mut self) -> Result<(), ReadError> {
+        if self.large.is_some() {
+            return Ok(());
+        }
+        let Some(header) = self.header() else { return Ok(()) };
+        if header.len > self.max_frame {
+            return Err(ReadError::TooLarge {
+                bytes: u64::from(header.len),
+            });
+        }
+        let whole = HEAD + header.len as usize;
+        if whole <= USUAL {
+            self.held.reserve(whole.saturating_sub(self.held.len()));
+        } else if self.held.len() < whole {
+            let mut body = Vec::with_capacity(FIRST_STEP.min(header.len as usize));
+            body.extend_from_slice(&self.held[HEAD..]);
+            self.held.clear();
+            self.large = Some(Large { body, header });
+        }
+        Ok(())
+    }
+
+    /// Reads what there is, without waiting.
+    pub(super) fn fill(&mut self, stream: &UnixStream) -> Filled {
+        let got = if let Some(large) = &mut self.large {
+            large.make_room();
+            let missing = large.missing();
+            if missing == 0 {
+                return Filled::Nothing;
+            }
+            stream.try_read_buf(&mut (&mut large.body).limit(missing))
+        } else {
+            if self.held.capacity() - self.held.len() < LEAST {
+                self.held.reserve(USUAL);
+            }
+            stream.try_read_buf(&mut self.held)
+        };
+        match got {
+            Ok(0) => Filled::End(io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) => Filled::Some,
+            Err(error) => match error.kind() {
+                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Filled::Nothing,
+                _ => Filled::End(error),
+            },
+        }
+    }
+
+    /// Whether there is not one byte that has not been given out.
+    pub(super) fn is_empty(&self) -> bool {
+        self.held.is_empty() && self.large.is_none()
+    }
+
+    /// Whether the frame that has begun, if one has, is a control frame.
+    pub(super) fn is_within_control(&self) -> bool {
+        match &self.large {
+            Some(large) => large.header.control,
+            None => self.held.first().is_some_and(|byte| byte & 0x80 != 0),
+        }
+    }
+
+    /// Whether reading ahead, with nobody taking frames out, is still within bounds.
+    pub(super) fn has_room(&self) -> bool {
+        match &self.large {
+            Some(large) => large.missing() > 0,
+            None => self.held.len() < AHEAD,
+        }
+    }
+
+    /// What the end of the connection means here.
+    pub(super) fn end(&self, error: io::Error) -> ReadError {
+        match (&self.large, self.header()) {
+            (Some(large), _) => ReadError::CutShort {
+                got: large.body.len() as u64,
+                of: Some(u64::from(large.header.len)),
+            },
+            (None, Some(header)) => ReadError::CutShort {
+                got: (self.held.len() - HEAD) as u64,
+                of: Some(u64::from(header.len)),
+            },
+            (None, None) if self.held.is_empty() => ReadError::Ended(error),
+            (None, None) => ReadError::CutShort {
+                got: self.held.len() as u64,
+                of: None,
+            },
+        }
+    }
+
+    fn header(&self) -> Option<Header> {
+        self.held.first_chunk::<HEAD>().map(|bytes| Header::from_bytes(*bytes))
+    }
+}
+
+impl Incoming {
+    fn new(header: Header, body: Bytes) -> Self {
+        if header.control {
+            Self::Control(body)
+        } else {
+            Self::Data(body)
+        }
+    }
+}
+
+impl Large {
+    fn missing(&self) -> usize {
+        self.header.len as usize - self.body.len()
+    }
+
+    /// Doubles what is there, up to the frame's length and not a byte more.
+    fn make_room(&mut self) {
+        if self.body.len() == self.body.capacity() {
+            let more = self.body.len().max(FIRST_STEP).min(self.missing());
+            self.body.reserve_exact(more);
+        }
+    }
+}
+
+/// Bytes of the length in front of a frame.
+const HEAD: usize = 4;
+/// What is made ready for frames of a usual size; a longer one gets a buffer of its own.
+const USUAL: usize = 16 * 1024;
+/// With less room than this a new buffer is made ready.
+const LEAST: usize = 2 * 1024;
+/// The first buffer of a large frame.
+const FIRST_STEP: usize = 256 * 1024;
+/// How much is read ahead while we are still writing.
+const AHEAD: usize = 64 * 1024;
