@@ -7,6 +7,7 @@ use std::{
 };
 
 use chassis::config::{ByteSize, Duration};
+use queues::Retention;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use wire::{Input, ReplyStyle};
@@ -113,4 +114,48 @@ pub struct EndConfig {
     /// Keep nothing: what arrives is finished.
     #[serde(default)]
     pub discard: bool,
+}
+
+impl Ends {
+    /// The name of the happy end, without the prefix.
+    pub fn happy_name(&self) -> &str {
+        self.happy.name.as_deref().unwrap_or("happy-end")
+    }
+
+    /// The name of the error end, without the prefix.
+    pub fn error_name(&self) -> &str {
+        self.error.name.as_deref().unwrap_or("error-end")
+    }
+
+    /// How long and how many messages the happy end keeps where nobody takes them.
+    pub fn happy_retention(&self) -> Retention {
+        retention(&self.happy, 7 * DAY, Some(100_000))
+    }
+
+    /// How long and how many messages the error end keeps where nobody takes them.
+    pub fn error_retention(&self) -> Retention {
+        retention(&self.error, 30 * DAY, None)
+    }
+}
+
+const DAY: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
+
+fn retention(end: &EndConfig, keep: std::time::Duration, max: Option<u64>) -> Retention {
+    Retention { keep: Some(end.keep.map_or(keep, Into::into)), max: end.max.or(max) }
+}
+
+fn one() -> NonZeroUsize {
+    NonZeroUsize::MIN
+}
+
+fn default_timeout() -> Duration {
+    Duration::from_secs(5 * 60)
+}
+
+fn default_max_deliveries() -> u32 {
+    5
+}
+
+fn default_max_frame() -> ByteSize {
+    ByteSize::from_mebibytes(256)
 }

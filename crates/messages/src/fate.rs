@@ -3,11 +3,12 @@
 //! Pure: no I/O, no clock, no chance; they come in as values. The rows of the table "What becomes of a message" in
 //! the protocol are the arms of [`Policy::after`]; [`routing`](crate::routing) says where outputs go.
 
-use std::time::Duration;
+use std::{error::Error, iter::successors, time::Duration};
 
 use chassis::guard::Backoff;
+use handlers::HandlerError;
 use queues::Again;
-use wire::{ErrorRecord, Fault, Part, Reply, Timestamp, code};
+use wire::{Fault, Part, Reply, code};
 
 use crate::Retry;
 
@@ -40,40 +41,12 @@ pub struct Tries {
     pub deliveries: Option<u32>,
 }
 
-/// How an exchange with the handler ended.
-#[derive(Debug)]
-pub enum Ending {
-    /// A final reply.
-    Replied(Reply),
-    /// The request was never written whole.
-    Unreachable,
-    /// The connection went after the request was written.
-    Lost,
-    /// No final reply in time; or, with `idle`, no frame.
-    TimedOut {
-        /// The time that ran out.
-        after: Duration,
-        /// Which clock it was.
-        clock: Clock,
-    },
-    /// Something that is no reply.
-    BadReply(String),
-    /// A frame over the limit, ours or the handler's.
-    FrameTooLarge(String),
-    /// We are shutting down and the grace is over.
-    Cut,
-}
-
-/// Which clock ran out.
+/// What the exchange was, besides a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Clock {
-    /// The actor's `timeout`.
-    Timeout,
-    /// The actor's `idle_timeout`.
-    Idle,
-    /// The message's own deadline.
-    Deadline,
-    /// The actor's `timeout`, while the handler was on probation after an earlier one.
+pub enum Trial {
+    /// A call like any other.
+    Ordinary,
+    /// A call that was to show whether a handler is back after a timeout.
     Probe,
 }
 
@@ -83,49 +56,9 @@ pub enum Fate {
     /// Outputs go on along the route, none means that the original goes to the happy end; the input is done.
     Forward(Vec<Part>),
     /// The original goes to the error end with this record; the input is done.
-    Bury(Failure),
+    Bury(Fault),
     /// Back into the queue.
     Again(Again),
-}
-
-/// A failure that ends a message's way: the error record without what is known of every failure.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Failure {
-    /// The handler's own code, or one of the reserved ones.
-    pub code: String,
-    /// What happened, never empty.
-    pub message: String,
-    /// The exception's type, where the handler gave it.
-    pub kind: Option<String>,
-    /// The handler's stack, where it gave one.
-    pub traceback: Option<String>,
-    /// Whatever else the handler gave.
-    pub details: Option<wire::Json>,
-}
-
-impl Failure {
-    /// A failure of ours.
-    pub fn new(code: &str, message: impl Into<String>) -> Self {
-        Self { code: code.to_owned(), message: message.into(), kind: None, traceback: None, details: None }
-    }
-
-    fn of(fault: Fault) -> Self {
-        let code = fault.code.filter(|code| !code.is_empty());
-        let message = [Some(fault.message), fault.kind.clone()].into_iter().flatten().find(|text| !text.is_empty());
-        Self {
-            code: code.unwrap_or_else(|| code::HANDLER_ERROR.to_owned()),
-            message: message.unwrap_or_else(|| "the handler gave no message".to_owned()),
-            kind: fault.kind,
-            traceback: fault.traceback,
-            details: fault.details,
-        }
-    }
-
-    /// The record that goes to the error end.
-    pub fn record(self, actor: &str, attempt: u32, at: Timestamp) -> ErrorRecord {
-        let Self { code, message, kind, traceback, details } = self;
-        ErrorRecord { code, message, kind, traceback, details, actor: actor.to_owned(), attempt, at }
-    }
 }
 
 impl Policy {
@@ -133,7 +66,7 @@ impl Policy {
     ///
     /// # Errors
     /// The failure, when the message used up its deliveries.
-    pub fn admit(&self, tries: Tries) -> Result<(), Failure> {
+    pub fn admit(&self, tries: Tries) -> Result<(), Fault> {
         let used_up = self.kind == Kind::Ordinary
             && self.max_deliveries > 0
             && tries.deliveries.is_some_and(|deliveries| deliveries > self.max_deliveries);
@@ -144,40 +77,31 @@ impl Policy {
             "the handler was called {} times and never finished: it may be this message that ends it",
             self.max_deliveries
         );
-        Err(Failure::new(code::ATTEMPTS_EXHAUSTED, message))
+        Err(fault(code::ATTEMPTS_EXHAUSTED, message))
     }
 
     /// What becomes of a message whose exchange ended like this. `chance` is a number from 0 to 1, for the jitter.
-    pub fn after(&self, ending: Ending, tries: Tries, chance: f64) -> Fate {
-        let fate = match ending {
-            Ending::Replied(Reply::Fault(fault)) => self.after_fault(fault, tries, chance),
-            Ending::Replied(reply) => Fate::Forward(reply.parts()),
-            Ending::Unreachable | Ending::Cut => Fate::Again(Again::UNCOUNTED),
-            Ending::Lost | Ending::TimedOut { clock: Clock::Probe, .. } => {
-                Fate::Again(Again::lost(lost_backoff().delay(tries.deliveries.unwrap_or(1), chance)))
-            }
-            Ending::TimedOut { clock: Clock::Deadline, .. } => {
-                Fate::Bury(Failure::new(code::DEADLINE_EXCEEDED, "the deadline passed while the handler was working"))
-            }
-            Ending::TimedOut { after, clock: Clock::Timeout } => {
-                Fate::Bury(Failure::new(code::TIMEOUT, format!("the handler did not reply within {after:?}")))
-            }
-            Ending::TimedOut { after, clock: Clock::Idle } => {
-                Fate::Bury(Failure::new(code::TIMEOUT, format!("the handler was silent for {after:?}")))
-            }
-            Ending::BadReply(why) => Fate::Bury(Failure::new(code::BAD_REPLY, why)),
-            Ending::FrameTooLarge(why) => Fate::Bury(Failure::new(code::FRAME_TOO_LARGE, why)),
-        };
-        match (self.kind, fate) {
-            (Kind::End, Fate::Bury(failure)) => self.keep_at_end(&failure, tries, chance),
-            (_, fate) => fate,
+    pub fn after(&self, ending: Result<Reply, HandlerError>, trial: Trial, tries: Tries, chance: f64) -> Fate {
+        let lost = || Fate::Again(Again::lost(LOST.delay(tries.deliveries.unwrap_or(1), chance)));
+        match ending {
+            Ok(Reply::Fault(fault)) => self.after_fault(fault, tries, chance),
+            Ok(reply) => Fate::Forward(reply.parts()),
+            Err(HandlerError::Unreachable { .. }) => Fate::Again(Again::UNCOUNTED),
+            Err(HandlerError::Lost { .. }) => lost(),
+            Err(HandlerError::Timeout { .. } | HandlerError::Idle { .. }) if trial == Trial::Probe => lost(),
+            Err(error) => self.bury(fault(error.code(), in_full(&error)), tries, chance),
         }
     }
 
-    /// What an end actor does with a failure: it has nowhere else to go.
-    pub fn keep_at_end(&self, _failure: &Failure, tries: Tries, chance: f64) -> Fate {
-        let delay = self.backoff().delay(tries.attempt, chance);
-        Fate::Again(Again::attempt(tries.attempt.saturating_add(1), delay))
+    /// The end of a message's way; at an end actor it has nowhere else to go, and is tried again.
+    pub fn bury(&self, fault: Fault, tries: Tries, chance: f64) -> Fate {
+        match self.kind {
+            Kind::Ordinary => Fate::Bury(fault),
+            Kind::End => {
+                let delay = self.backoff().delay(tries.attempt, chance);
+                Fate::Again(Again::attempt(tries.attempt.saturating_add(1), delay))
+            }
+        }
     }
 
     fn after_fault(&self, fault: Fault, tries: Tries, chance: f64) -> Fate {
@@ -187,7 +111,7 @@ impl Policy {
         };
         let attempts = self.retry.unwrap_or_default().attempts.get();
         if !wanted || tries.attempt >= attempts {
-            return Fate::Bury(Failure::of(fault));
+            return self.bury(fault, tries, chance);
         }
         let delay = self.backoff().delay(tries.attempt, chance).max(fault.retry_after.unwrap_or_default());
         Fate::Again(Again::attempt(tries.attempt + 1, delay))
@@ -199,7 +123,16 @@ impl Policy {
     }
 }
 
-/// After a lost connection: 1 s doubling to 60 s.
-fn lost_backoff() -> Backoff {
-    Backoff::new(Duration::from_secs(1), Duration::from_secs(60))
+/// A failure of ours.
+pub(crate) fn fault(code: &str, message: impl Into<String>) -> Fault {
+    Fault { code: Some(code.to_owned()), ..Fault::new(message) }
 }
+
+/// An error and its causes, in one line.
+pub(crate) fn in_full(error: &dyn Error) -> String {
+    let causes = successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+/// After a lost connection.
+const LOST: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));

@@ -15,4 +15,4 @@ mod step;
 
 pub use config::{ActorConfig, EndConfig, Ends, HandlerConfig, Retry};
 pub use metrics::Metrics;
-pub use station::{Hop, Observer, Parts, Station};
+pub use station::{Hop, Observer, Plane, Station};

@@ -17,4 +17,4 @@ pub use console::{Console, Style};
 pub use exec::{ExecError, exec};
 pub use record::{Record, RecordError};
 pub use spawner::Spawner;
-pub use supervisor::{SuperviseError, Supervisor};
+pub use supervisor::{Connect, SuperviseError, Supervisor};

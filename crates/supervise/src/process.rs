@@ -39,7 +39,7 @@ impl Process {
         console: &Console,
         drain: &Drain,
     ) -> io::Result<Self> {
-        let mut command = Command::new("/proc/self/exe");
+        let mut command = Command::new(spawner.launcher());
         command
             .arg("__exec")
             .arg(std::process::id().to_string())

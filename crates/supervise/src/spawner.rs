@@ -3,13 +3,14 @@
 //! The parent-death signal is tied to the *thread* that started a process. A runtime's threads come and go; this one
 //! does not.
 
-use std::{io, sync::mpsc, thread};
+use std::{io, path::{Path, PathBuf}, sync::mpsc, thread};
 
 use tokio::{process, runtime::Handle, sync::oneshot};
 
 /// A cheap handle on the thread; the thread ends with the last one.
 #[derive(Debug, Clone)]
 pub struct Spawner {
+    launcher: PathBuf,
     orders: mpsc::SyncSender<Order>,
 }
 
@@ -20,11 +21,11 @@ struct Order {
 }
 
 impl Spawner {
-    /// Starts the thread; must be called inside a tokio runtime.
+    /// Starts the thread; must be called inside a tokio runtime. `launcher` is our own binary.
     ///
     /// # Errors
     /// When the system gives us no thread.
-    pub fn new() -> io::Result<Self> {
+    pub fn new(launcher: PathBuf) -> io::Result<Self> {
         let (orders, inbox) = mpsc::sync_channel::<Order>(16);
         let runtime = Handle::current();
         thread::Builder::new().name("spawner".into()).spawn(move || {
@@ -34,7 +35,12 @@ impl Spawner {
                 let _ = order.answer.send(order.command.spawn());
             }
         })?;
-        Ok(Self { orders })
+        Ok(Self { launcher, orders })
+    }
+
+    /// The binary whose `__exec` ties a process to ours.
+    pub(crate) fn launcher(&self) -> &Path {
+        &self.launcher
     }
 
     /// Starts a process.

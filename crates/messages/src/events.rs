@@ -1,0 +1,146 @@
+//! Job events: what is told about a message to the queue that its `reply_to` header names.
+//!
+//! `done` and `failed` are outputs of the step's own settle and are made here, put there. The others are best effort:
+//! a full channel or a missing queue costs the event, is counted, and holds up nobody.
+
+use std::sync::Arc;
+
+use chassis::lifecycle::Drain;
+use jiff::Timestamp;
+use queues::{Put, Queue, QueueError};
+use tokio::sync::mpsc;
+use tracing::debug;
+use wire::{Envelope, Interim, JobEvent, Json, event::Kind};
+
+use crate::Metrics;
+
+/// The way of best-effort events to their queues.
+#[derive(Debug, Clone)]
+pub(crate) struct Courier {
+    puts: mpsc::Sender<Put>,
+    metrics: Metrics,
+}
+
+/// More events than this wait only when the queue is slower than the handlers talk.
+const WAITING: usize = 1024;
+/// Put together where the queue can.
+const BATCH: usize = 64;
+
+impl Courier {
+    /// Starts the courier; it ends when its last handle is dropped.
+    pub(crate) fn new(queue: Arc<dyn Queue>, metrics: Metrics, drain: &Drain) -> Self {
+        let (puts, mut inbox) = mpsc::channel(WAITING);
+        let counts = metrics.clone();
+        drain.spawn("job events", async move {
+            let mut batch = Vec::with_capacity(BATCH);
+            while inbox.recv_many(&mut batch, BATCH).await > 0 {
+                if queue.put(batch.clone()).await.is_err() {
+                    // One missing queue must not cost the others theirs.
+                    for put in batch.drain(..) {
+                        if let Err(error) = queue.put(vec![put]).await {
+                            counts.event_lost(&error);
+                        }
+                    }
+                }
+                batch.clear();
+            }
+        });
+        Self { puts, metrics }
+    }
+
+    fn send(&self, put: Put) {
+        if self.puts.try_send(put).is_err() {
+            self.metrics.event_lost(&QueueError::Closed);
+        }
+    }
+}
+
+/// Tells of one message; does nothing for one that nobody follows.
+#[derive(Debug)]
+pub(crate) struct Reporter {
+    following: Option<Following>,
+}
+
+#[derive(Debug)]
+struct Following {
+    courier: Courier,
+    reply_to: Arc<str>,
+    job: String,
+    id: String,
+    parent_id: Option<String>,
+    actor: Arc<str>,
+    current: i64,
+    seq: u64,
+}
+
+impl Reporter {
+    pub(crate) fn new(envelope: &Envelope, actor: &Arc<str>, courier: &Courier) -> Self {
+        let following = envelope.header("reply_to").filter(|queue| !queue.is_empty()).map(|reply_to| Following {
+            courier: courier.clone(),
+            reply_to: reply_to.into(),
+            job: envelope.header("job").unwrap_or_else(|| envelope.id().to_owned()),
+            id: envelope.id().to_owned(),
+            parent_id: envelope.parent_id(),
+            actor: actor.clone(),
+            current: envelope.current(),
+            seq: 0,
+        });
+        Self { following }
+    }
+
+    /// The handler is about to be called.
+    pub(crate) fn received(&mut self) {
+        self.tell(|| (Kind::Received, None));
+    }
+
+    /// The handler said something before its final reply.
+    pub(crate) fn interim(&mut self, interim: Interim) {
+        match interim {
+            Interim::Heartbeat => {}
+            Interim::Partial(data) => self.tell(|| (Kind::Partial, Some(data))),
+            Interim::Progress { percent, message } => {
+                let data = serde_json::json!({"percent": percent, "message": message});
+                self.tell(|| (Kind::Progress, Some(Json::from_value(&data))));
+            }
+        }
+    }
+
+    /// The event that goes out with the step's outputs, in the same settle.
+    ///
+    /// `child` is the id of an output that is not the message itself.
+    pub(crate) fn last(
+        &mut self,
+        kind: Kind,
+        child: Option<&str>,
+        data: impl FnOnce() -> Option<Json>,
+    ) -> Option<Put> {
+        Some(self.following.as_mut()?.compose(kind, child, data()))
+    }
+
+    fn tell(&mut self, event: impl FnOnce() -> (Kind, Option<Json>)) {
+        let Some(following) = &mut self.following else { return };
+        let (kind, data) = event();
+        let put = following.compose(kind, None, data);
+        following.courier.send(put);
+    }
+}
+
+impl Following {
+    fn compose(&mut self, kind: Kind, child: Option<&str>, data: Option<Json>) -> Put {
+        self.seq += 1;
+        let parent_id = if child.is_some() { Some(self.id.clone()) } else { self.parent_id.clone() };
+        let event = JobEvent {
+            event: kind,
+            job: self.job.clone(),
+            id: child.unwrap_or(&self.id).to_owned(),
+            parent_id,
+            actor: self.actor.to_string(),
+            current: self.current,
+            seq: self.seq,
+            at: Timestamp::now(),
+            data,
+        };
+        debug!(message = self.id, event = ?kind, "job event");
+        Put::new(self.reply_to.clone(), event.compose())
+    }
+}

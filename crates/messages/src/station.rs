@@ -1,0 +1,181 @@
+//! Takes messages for one actor while a handler has room for them.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use chassis::{
+    guard::Backoff,
+    lifecycle::{Component, Drain},
+};
+use handlers::{Pool, Slot};
+use queues::{Consumer, Queue, QueueError};
+use tracing::{info, warn};
+use wire::Input;
+
+use crate::{
+    ActorConfig, Metrics,
+    dispatch::{Dispatch, End},
+    events::Courier,
+    fate::{Kind, Policy},
+    step::{self, Actor},
+};
+
+/// One actor's intake.
+#[derive(Debug)]
+pub struct Station {
+    actor: Arc<Actor>,
+    source: Arc<str>,
+    queue: Arc<dyn Queue>,
+    pool: Pool,
+    health: Component,
+}
+
+/// What the stations of one process share.
+#[derive(Debug, Clone)]
+pub struct Plane {
+    queue: Arc<dyn Queue>,
+    prefix: Arc<str>,
+    dispatch: Arc<Dispatch>,
+    ends: [Arc<str>; 2],
+    courier: Courier,
+    metrics: Metrics,
+    observer: Option<Arc<dyn Observer>>,
+}
+
+/// Is told of every message that left an actor, as soon as it is safe.
+pub trait Observer: Send + Sync + fmt::Debug {
+    /// A message left; called on the message's own task, so it must be quick.
+    fn hop(&self, hop: &Hop<'_>);
+}
+
+/// One message's stay at one actor.
+#[derive(Debug, Clone, Copy)]
+pub struct Hop<'a> {
+    /// The actor.
+    pub actor: &'a str,
+    /// The message's id.
+    pub message: &'a str,
+    /// From taking the message to its outputs being safe.
+    pub whole: Duration,
+    /// The handler's part of it.
+    pub handler: Duration,
+}
+
+/// While the queue cannot be consumed.
+const REOPEN: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(10));
+
+impl Plane {
+    /// The message plane on `queue`; every queue name is `prefix` and an actor's or an end's name. Job events go out
+    /// in a task of `drain`.
+    pub fn new(
+        queue: Arc<dyn Queue>,
+        prefix: &str,
+        ends: &crate::Ends,
+        metrics: Metrics,
+        observer: Option<Arc<dyn Observer>>,
+        drain: &Drain,
+    ) -> Self {
+        let end = |name: &str, discard| End { queue: format!("{prefix}{name}").into(), discard };
+        let happy = end(ends.happy_name(), ends.happy.discard);
+        let error = end(ends.error_name(), ends.error.discard);
+        let dispatch = Arc::new(Dispatch::new(queue.clone(), prefix.into(), happy, error));
+        let courier = Courier::new(queue.clone(), metrics.clone(), drain);
+        let ends = [ends.happy_name().into(), ends.error_name().into()];
+        Self { queue, prefix: prefix.into(), dispatch, ends, courier, metrics, observer }
+    }
+
+    /// The station of one actor, whose handlers are in `pool` and whose readiness is told to `health`.
+    pub fn station(&self, name: &str, config: &ActorConfig, pool: Pool, health: Component) -> Station {
+        let kind = if self.ends.iter().any(|end| &**end == name) { Kind::End } else { Kind::Ordinary };
+        let actor = Actor {
+            name: name.into(),
+            input: config.input,
+            policy: Policy { retry: config.retry, max_deliveries: config.max_deliveries, kind },
+            dispatch: self.dispatch.clone(),
+            courier: self.courier.clone(),
+            metrics: self.metrics.actor(name),
+            observer: self.observer.clone(),
+        };
+        let source = format!("{}{name}", self.prefix).into();
+        Station { actor: Arc::new(actor), source, queue: self.queue.clone(), pool, health }
+    }
+}
+
+impl Station {
+    /// Takes until `drain` begins; each message is worked on in a task of the drain.
+    ///
+    /// A handler that is not alive takes no messages: what was claimed for it goes back, and `/readyz` is red.
+    pub async fn run(self, drain: Drain) {
+        let mut reopen = REOPEN.steps();
+        while !drain.is_begun() {
+            self.health.not_ready("waiting for the handler");
+            let error = match self.queue.consume(&self.source, 0).await {
+                Ok(consumer) => match self.take_from(consumer, &drain).await {
+                    Ok(()) => return,
+                    Err(error) => error,
+                },
+                Err(error) => error,
+            };
+            self.health.not_ready(format!("queue `{}`: {error}", self.source));
+            let wait = reopen.failed(None);
+            warn!(actor = %self.actor.name, %error, wait_ms = wait.as_millis(), "cannot take from the queue, trying again");
+            tokio::select! {
+                () = drain.begun() => return,
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+
+    async fn take_from(&self, mut consumer: Box<dyn Consumer>, drain: &Drain) -> Result<(), QueueError> {
+        let mut readiness = self.pool.readiness();
+        let mut ready = false;
+        loop {
+            let live = readiness.borrow_and_update().is_ready();
+            if live != ready {
+                ready = live;
+                self.tell(ready);
+            }
+            consumer.set_credit(self.credit(None));
+            let slot = tokio::select! {
+                () = drain.begun() => return Ok(()),
+                _ = readiness.changed() => continue,
+                slot = self.pool.slot() => slot,
+            };
+            consumer.set_credit(self.credit(Some(&slot)));
+            tokio::select! {
+                biased;
+                () = drain.begun() => return Ok(()),
+                () = slot.revoked() => {}
+                _ = readiness.changed() => {}
+                delivery = consumer.take() => {
+                    let delivery = delivery?;
+                    drain.spawn("step", step::run(self.actor.clone(), slot, delivery, drain.clone()));
+                }
+            }
+        }
+    }
+
+    /// How many deliveries may be out: one for each slot that takes work, and those that handlers which take no
+    /// more are still busy with.
+    fn credit(&self, slot: Option<&Slot>) -> usize {
+        let leaving: usize = self.pool.members().iter().filter(|member| !member.is_live()).map(|member| member.exchanges).sum();
+        let live = self.pool.slots();
+        let probe = usize::from(live == 0 && slot.is_some());
+        live + leaving + probe
+    }
+
+    fn tell(&self, ready: bool) {
+        if ready {
+            info!(actor = %self.actor.name, queue = %self.source, "taking messages");
+            self.health.ready();
+        } else {
+            info!(actor = %self.actor.name, "no handler is alive, taking nothing");
+            self.health.not_ready("no handler is alive");
+        }
+    }
+}
+
+impl fmt::Debug for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Actor").field("name", &self.name).finish_non_exhaustive()
+    }
+}

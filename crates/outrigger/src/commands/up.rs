@@ -1,0 +1,62 @@
+//! `outrigger up` and `outrigger run`: serve until a signal comes, then drain.
+
+use std::{collections::BTreeMap, ffi::OsString, process::ExitCode, time::Duration};
+
+use chassis::{
+    config::Loaded,
+    lifecycle::{Outcome, signals},
+};
+use tracing::{info, warn};
+
+use crate::{
+    config::Root,
+    wiring::{Mode, Options, Running},
+};
+
+/// After a second signal.
+const HURRY: Duration = Duration::from_secs(10);
+/// `run` leaves before Kubernetes does it for us: its own grace is 30 s.
+const RUN_GRACE: Duration = Duration::from_secs(25);
+
+/// Serves what the configuration declares until SIGTERM or SIGINT, then drains. `only` is the actor that
+/// `OUTRIGGER_ACTOR` names.
+///
+/// Exit 0 when all that was in flight is settled, 1 when the grace ended first; what was cut off was put back.
+pub async fn serve(
+    loaded: &Loaded<Root>,
+    mode: Mode,
+    only: Option<String>,
+    grace: Option<Duration>,
+    environment: BTreeMap<OsString, OsString>,
+) -> anyhow::Result<ExitCode> {
+    let options = Options { mode, only, environment, observer: None };
+    let running = Running::start(loaded, options).await?;
+    let _signals = signals::follow(running.drain().clone(), HURRY)?;
+    info!(
+        queue = loaded.value.queue,
+        actors = running.actors().join(","),
+        admin = %running.admin(),
+        "serving"
+    );
+    tokio::select! {
+        () = running.ready() => {
+            info!("ready");
+            running.drain().begun().await;
+        }
+        () = running.drain().begun() => {}
+    }
+    let grace = match mode {
+        Mode::Up => grace,
+        Mode::Run => grace.or(Some(RUN_GRACE)),
+    };
+    match running.finish(grace).await {
+        Outcome::Finished => {
+            info!("all work in flight is settled");
+            Ok(ExitCode::SUCCESS)
+        }
+        Outcome::Cut => {
+            warn!("the grace ended before the work did, it was put back");
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Which actors this process serves, and what each of their handlers is.
+
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Context, anyhow};
+use chassis::config::Loaded;
+use handlers::{Dialect, Handler, Ownership, Pool, SocketHandler, SocketOptions};
+use messages::ActorConfig;
+use supervise::{ProcessSpec, Supervisor};
+
+use crate::config::Root;
+
+/// What this process starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Everything, handler processes too.
+    Up,
+    /// The sidecar alone, beside handlers that others start.
+    Run,
+}
+
+/// An actor that this process serves.
+#[derive(Debug)]
+pub struct Served<'a> {
+    pub name: &'a str,
+    pub config: &'a ActorConfig,
+    pub pool: Pool,
+}
+
+/// How long a handler process has between SIGTERM and SIGKILL; its work has ended by then.
+const STOP_GRACE: Duration = Duration::from_secs(5);
+
+/// The actors that `mode` serves, in the configuration's order.
+///
+/// # Errors
+/// None is left, or the one that was asked for has no handler that `run` could use.
+pub fn serve<'a>(root: &'a Root, mode: Mode, only: Option<&str>) -> anyhow::Result<Vec<Served<'a>>> {
+    let mut served = Vec::new();
+    for (name, config) in &root.actors {
+        if only.is_some_and(|only| only != name) {
+            continue;
+        }
+        if mode == Mode::Run && config.handler.socket.is_none() {
+            tracing::warn!(
+                actor = name,
+                "not served by `run`: its handler is a command, start it with `outrigger up` or give it a `socket`"
+            );
+            continue;
+        }
+        served.push(Served { name, config, pool: Pool::new(name) });
+    }
+    if served.is_empty() {
+        return Err(match only {
+            Some(only) => anyhow!("there is no actor `{only}` here with a handler that can be served"),
+            None => anyhow!("there is no actor here that can be served: add one under `actors:`"),
+        });
+    }
+    Ok(served)
+}
+
+/// Adds an actor's handlers to its pool: a foreign socket, or processes that `supervisor` starts.
+pub fn man(
+    actor: &Served<'_>,
+    loaded: &Loaded<Root>,
+    environment: &BTreeMap<OsString, OsString>,
+    supervisor: Option<&Supervisor>,
+) -> anyhow::Result<()> {
+    let config = actor.config;
+    let concurrency = config.concurrency.max(config.replicas);
+    match (&config.handler.socket, &config.handler.run, supervisor) {
+        (Some(path), _, _) => {
+            let handler = handler(&loaded.folder.join(path), config, concurrency.get(), Dialect::Auto);
+            actor.pool.add(handler, concurrency.get(), Ownership::Foreign);
+        }
+        (None, Some(command), Some(supervisor)) => {
+            let words = shlex::split(command)
+                .filter(|words| !words.is_empty())
+                .with_context(|| format!("the command of actor `{}` does not split into words", actor.name))?;
+            let mut environment = environment.clone();
+            environment.extend(config.handler.env.iter().map(|(name, value)| (name.into(), value.into())));
+            let spec = ProcessSpec {
+                actor: actor.name.to_owned(),
+                words,
+                folder: loaded.folder.clone(),
+                environment,
+                replicas: config.replicas,
+                concurrency,
+                stop_grace: STOP_GRACE,
+            };
+            let (config, share) = (config.clone(), spec.share());
+            let connect = Arc::new(move |path: &Path| handler(path, &config, share, Dialect::Auto));
+            supervisor.add(spec, actor.pool.clone(), connect);
+        }
+        _ => anyhow::bail!("actor `{}` has no handler that can be served", actor.name),
+    }
+    Ok(())
+}
+
+fn handler(path: &Path, config: &ActorConfig, connections: usize, dialect: Dialect) -> Arc<dyn Handler> {
+    let timeout = Duration::from(config.timeout);
+    let options = SocketOptions {
+        dialect,
+        style: config.reply,
+        timeout: (!timeout.is_zero()).then_some(timeout),
+        idle_timeout: config.idle_timeout.map(Duration::from).filter(|idle| !idle.is_zero()),
+        max_frame: u32::try_from(config.max_frame.bytes()).unwrap_or(u32::MAX),
+        connections,
+        ..SocketOptions::new(path)
+    };
+    Arc::new(SocketHandler::new(options))
+}

@@ -1,0 +1,85 @@
+//! What the process says of itself on the admin address.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use chassis::{
+    lifecycle::{Admin, AdminError, Drain, Health, Running},
+    telemetry::Metrics,
+};
+use handlers::Pool;
+use queues::Queue;
+use wire::{
+    Status,
+    status::{ActorStatus, Detail, QueueStatus, State},
+};
+
+use crate::config::Root;
+
+/// What `/health` says of one actor, read anew at each request.
+#[derive(Debug, Clone)]
+pub struct ActorView {
+    pub name: String,
+    pub queue: String,
+    pub replicas: u32,
+    pub concurrency: u32,
+    pub pool: Pool,
+}
+
+/// Starts the admin server. An address of our own choice that is taken is replaced by a free one, with a word; one
+/// that the configuration names is an error.
+pub async fn start(
+    root: &Root,
+    health: Health,
+    metrics: Metrics,
+    drain: Drain,
+    queue: Arc<dyn Queue>,
+    actors: Vec<ActorView>,
+) -> anyhow::Result<Running> {
+    let build = || {
+        let (queue, actors) = (queue.clone(), actors.clone());
+        Admin::new(env!("CARGO_PKG_VERSION"), health.clone(), metrics.clone(), drain.clone())
+            .plane("messages", move || describe(queue.clone(), actors.clone()))
+    };
+    match build().start(root.admin.address()).await {
+        Err(AdminError::InUse { address, .. }) if root.admin.listen.is_none() => {
+            tracing::warn!(address, "admin address is taken, using a free port: set `admin.listen` to choose one");
+            build().start("127.0.0.1:0").await.context("cannot start the admin server")
+        }
+        started => started.context("cannot start the admin server"),
+    }
+}
+
+async fn describe(queue: Arc<dyn Queue>, actors: Vec<ActorView>) -> Status {
+    let mut details: Vec<Detail> = actors.iter().map(|actor| Detail::Actor(actor.describe())).collect();
+    let ready = actors.iter().all(|actor| actor.pool.slots() > 0);
+    let mut status = Status::new("messages", if ready { State::Ready } else { State::Degraded });
+    match queue.stats().await {
+        Ok(stats) => details.extend(stats.into_iter().map(|stats| {
+            Detail::Queue(QueueStatus {
+                name: stats.name.to_string(),
+                depth: stats.depth,
+                in_flight: stats.in_flight,
+                oldest_s: stats.oldest.map(|oldest| oldest.as_secs_f64()),
+            })
+        })),
+        Err(error) => status = status.reason(error.to_string()),
+    }
+    status.details = details;
+    status
+}
+
+impl ActorView {
+    fn describe(&self) -> ActorStatus {
+        let live = self.pool.slots() > 0;
+        ActorStatus {
+            name: self.name.clone(),
+            queue: self.queue.clone(),
+            replicas: self.replicas,
+            concurrency: self.concurrency,
+            busy: u32::try_from(self.pool.busy()).unwrap_or(u32::MAX),
+            ready: live,
+            reason: (!live).then(|| "no handler is alive".to_owned()),
+        }
+    }
+}
