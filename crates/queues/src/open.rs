@@ -11,6 +11,7 @@ use crate::{Queue, QueueError, memory::MemoryQueue};
 ///
 /// # Errors
 /// [`QueueError::BadUrl`] for a scheme that this build does not have, else what the transport says.
+#[cfg_attr(not(feature = "sqlite"), expect(unused_variables, reason = "only a file has a folder"))]
 pub async fn open(url: &str, folder: &Path) -> Result<Arc<dyn Queue>, QueueError> {
     let (scheme, rest) = url.split_once(':').unwrap_or(("", url));
     match scheme {

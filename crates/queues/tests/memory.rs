@@ -8,7 +8,10 @@ use tokio::time::Instant;
 
 async fn with_queue(name: &str) -> MemoryQueue {
     let queue = MemoryQueue::new();
-    queue.declare(&[QueueSpec::new(name)]).await.unwrap();
+    queue
+        .declare(&[QueueSpec::new(name)])
+        .await
+        .expect("a new queue takes declarations");
     queue
 }
 

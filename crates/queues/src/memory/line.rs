@@ -242,4 +242,4 @@ impl Line {
 }
 
 /// As far as tokio's timers go without overflowing: thirty years.
-const FAR: Duration = Duration::from_secs(60 * 60 * 24 * 365 * 30);
+const FAR: Duration = Duration::from_hours(24 * 365 * 30);

@@ -1,1 +1,0 @@
-//! The kit that any transport must pass for what it promises.
