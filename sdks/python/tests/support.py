@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import threading
 import unittest
 
 from . import SOURCE
@@ -119,6 +120,10 @@ class Runtime:
             **options,
         )
         self.said = ""
+        # A wait for what never comes ends as a failure: every pipe reads its end.
+        self.limit = threading.Timer(PATIENCE, self.process.kill)
+        self.limit.daemon = True
+        self.limit.start()
 
     def serving(self):
         """Waits until it listens."""
@@ -147,6 +152,7 @@ class Runtime:
 
     def stop(self):
         """Ends it by force where it still runs."""
+        self.limit.cancel()
         self.process.kill()
         self.process.wait(PATIENCE)
         self.process.stdout.close()

@@ -58,19 +58,16 @@ def listen(functions: Functions, socket: str | None, concurrency: int | None, ma
         raise StartError(f"no socket to serve on: `outrigger up` sets {SOCKET_VARIABLE}; by hand, give its path")
     limit = _concurrency(concurrency)
     _flush_lines()
-    file = SocketFile(path)
-    try:
-        Server(file, functions, limit, max_frame).run()
-    finally:
-        file.close()
+    Server(functions, limit, max_frame).run(path)
 
 
 class Server:
     """The listener and its connections."""
 
-    def __init__(self, file: SocketFile, functions: Functions, concurrency: int, max_frame: int) -> None:
+    def __init__(self, functions: Functions, concurrency: int, max_frame: int) -> None:
         actor = os.environ.get(ACTOR_VARIABLE, "")
-        self._file = file
+        self._concurrency = concurrency
+        self._file: SocketFile | None = None
         self._loop = EventLoop()
         self._parts = Parts(functions, Slots(concurrency), self._loop, actor, max_frame)
         self._connections: dict[int, Connection] = {}
@@ -80,28 +77,34 @@ class Server:
         self._ringer.setblocking(False)
         self._signals: list[int] = []
         self._accepting = True
-        self._note(f"serving {', '.join(functions.names())} on {file.path}, {concurrency} at once")
 
-    def run(self) -> None:
+    def run(self, path: str) -> None:
         """Serves until a signal asks for the end and the last connection has gone."""
         _let_go_in_children(self)
+        # Whoever finds the socket may already send a signal.
         before = self._take_signals()
         try:
+            self._file = SocketFile(path)
+            names = ", ".join(self._parts.functions.names())
+            self._note(f"serving {names} on {path}, {self._concurrency} at once")
             while self._accepting or self._connections:
-                self._turn()
+                self._turn(self._file.sock)
         finally:
-            self._give_signals_back(before)
+            self._stop_listening()
             self._loop.stop()
+            self._give_signals_back(before)
         self._note("done")
 
     def forget(self) -> None:
         """Closes this process's copies of all sockets: a forked child must not keep connections open."""
-        for sock in (self._file.sock, self._bell, self._ringer):
-            sock.close()
+        if self._file is not None:
+            self._file.sock.close()
+        self._bell.close()
+        self._ringer.close()
         for connection in self._connections.values():
             connection.forget()
 
-    def _turn(self) -> None:
+    def _turn(self, listener: socket.socket) -> None:
         """Waits for one thing to happen: a new peer, a peer's end, a connection's end, a signal."""
         with self._changed:
             watched = dict(self._connections)
@@ -111,7 +114,7 @@ class Server:
             poll.register(descriptor, 0)  # only its end is of interest, and that is always told
         full = False
         if self._accepting:
-            poll.register(self._file.sock, select.POLLIN)
+            poll.register(listener, select.POLLIN)
         for descriptor, _ in poll.poll():
             if descriptor == self._bell.fileno():
                 self._answer_bell()
@@ -119,15 +122,15 @@ class Server:
                 self._drop(descriptor, watched[descriptor])
                 watched[descriptor].hang_up()
             elif self._accepting:
-                full = not self._accept()
+                full = not self._accept(listener)
         if full:
             self._wait_for_room()
         self._obey_signals()
 
-    def _accept(self) -> bool:
+    def _accept(self, listener: socket.socket) -> bool:
         """Takes one peer in; False where this process may open no more files."""
         try:
-            sock, _ = self._file.sock.accept()
+            sock, _ = listener.accept()
         except OSError as error:
             # Anything else is a peer that has gone again before it was taken in.
             return error.errno not in (errno.EMFILE, errno.ENFILE)
@@ -170,7 +173,7 @@ class Server:
     def _obey_signals(self) -> None:
         if self._signals and self._accepting:
             self._accepting = False
-            self._file.close()
+            self._stop_listening()
             with self._changed:
                 left = list(self._connections.values())
             self._note(f"stopping, {len(left)} connections left")
@@ -181,8 +184,12 @@ class Server:
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         self._signals.append(number)
         if len(self._signals) > 1:
-            self._file.close()
+            self._stop_listening()
             os._exit(128 + number)
+
+    def _stop_listening(self) -> None:
+        if self._file is not None:
+            self._file.close()
 
     def _take_signals(self) -> list[Any] | None:
         if threading.current_thread() is not threading.main_thread():
