@@ -68,7 +68,7 @@ pub struct Meta {
 }
 
 /// What a handler is given (`input:` of an actor's config).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Input {
     /// The payload, byte for byte.
@@ -202,5 +202,89 @@ impl Message {
 impl Value {
     fn shaped<T: serde::de::DeserializeOwned>(&self, name: &'static str) -> Result<T, BadControl> {
         self.0.read().map_err(|source| BadControl::Shape { name, source })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes(text: &str) -> Bytes {
+        Bytes::copy_from_slice(text.as_bytes())
+    }
+
+    #[test]
+    fn a_hello_names_what_can_be_called() {
+        let text = r#"{"hello":{"protocol":1,"functions":[{"name":"f","package":"p","args":[{"name":"x"}],"streaming":true},{"name":"g"}]}}"#;
+        let FromHandler::Hello(hello) = FromHandler::read(&bytes(text)).unwrap() else {
+            panic!("no hello")
+        };
+        assert_eq!(hello.protocol, Hello::PROTOCOL);
+        assert_eq!(hello.functions[0].args.as_ref().unwrap().as_str(), r#"[{"name":"x"}]"#);
+        assert_eq!(
+            (&hello.functions[1].package, hello.functions[1].streaming),
+            (&None, None)
+        );
+        assert_eq!(FromHandler::Hello(hello).to_bytes(), text);
+    }
+
+    #[test]
+    fn a_newer_handler_is_understood() {
+        let text = r#"{"hello":{"protocol":2,"mood":"good","functions":[{"name":"f","weight":1}]},"more":1}"#;
+        assert!(matches!(FromHandler::read(&bytes(text)), Ok(FromHandler::Hello(hello)) if hello.protocol == 2));
+        assert_eq!(
+            FromHandler::read(&bytes(r#"{"goodbye":{}}"#)).unwrap(),
+            FromHandler::Other
+        );
+        assert_eq!(ToHandler::read(&bytes("{}")).unwrap(), ToHandler::Other);
+        let least = FromHandler::read(&bytes(r#"{"hello":{"protocol":1}}"#));
+        assert!(matches!(least, Ok(FromHandler::Hello(hello)) if hello.functions.is_empty()));
+    }
+
+    #[test]
+    fn pings_and_pongs_have_a_number() {
+        assert_eq!(ToHandler::Ping(7).to_bytes(), r#"{"ping":7}"#);
+        assert_eq!(FromHandler::Pong(7).to_bytes(), r#"{"pong":7}"#);
+        assert_eq!(
+            FromHandler::read(&bytes(" {\"pong\" : 7 } ")).unwrap(),
+            FromHandler::Pong(7)
+        );
+        assert_eq!(ToHandler::read(&bytes(r#"{"ping":7}"#)).unwrap(), ToHandler::Ping(7));
+    }
+
+    #[test]
+    fn a_meta_has_its_headers_as_they_came() {
+        let meta = Meta {
+            id: "m".into(),
+            actor: "a".into(),
+            package: None,
+            function: Some("f".into()),
+            attempt: 2,
+            deadline: None,
+            headers: Json::parse(bytes("{ \"x\": 1.0 }")).unwrap(),
+            input: Input::Payload,
+        };
+        let text =
+            r#"{"meta":{"id":"m","actor":"a","function":"f","attempt":2,"headers":{ "x": 1.0 },"input":"payload"}}"#;
+        assert_eq!(ToHandler::Meta(meta.clone()).to_bytes(), text);
+        assert_eq!(ToHandler::read(&bytes(text)).unwrap(), ToHandler::Meta(meta));
+    }
+
+    #[test]
+    fn what_is_broken_is_refused_with_its_name() {
+        for text in ["", "[]", "{", "1", "{\"pong\":}"] {
+            assert!(
+                matches!(FromHandler::read(&bytes(text)), Err(BadControl::NotJson { .. })),
+                "{text}"
+            );
+        }
+        let invalid = Bytes::from_static(b"{\"\xff\":1}");
+        assert!(matches!(FromHandler::read(&invalid), Err(BadControl::NotJson { .. })));
+        let pong = FromHandler::read(&bytes(r#"{"pong":"7"}"#)).unwrap_err();
+        assert_eq!(pong.to_string(), "the control frame `pong` has the wrong shape");
+        assert!(matches!(
+            FromHandler::read(&bytes(r#"{"hello":{}}"#)),
+            Err(BadControl::Shape { name: "hello", .. })
+        ));
     }
 }

@@ -3,9 +3,12 @@
 //! The rule: a record always says who, what and when; its message is never empty.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 
 use crate::Json;
+use crate::json::{Kind, plain};
+use crate::number::integer;
+use crate::object::Members;
 
 /// Why a message is at error-end: the member `error` of its envelope.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -78,34 +81,44 @@ impl ErrorRecord {
     /// Reads a record, also of another program: what it leaves out or spells in another way has a default (`at`: the
     /// Unix epoch). `None` when it is no object.
     pub(crate) fn read(text: &Json) -> Option<Self> {
-        #[derive(Deserialize)]
-        struct Foreign {
-            code: Option<Json>,
-            message: Option<Json>,
-            #[serde(rename = "type")]
-            kind: Option<Json>,
-            traceback: Option<Json>,
-            details: Option<Json>,
-            actor: Option<Json>,
-            attempt: Option<Json>,
-            at: Option<Json>,
+        if text.kind() != Kind::Object {
+            return None;
         }
-        let foreign: Foreign = text.read().ok()?;
-        let string = |field: Option<Json>| field.and_then(|field| field.read::<String>().ok());
+        let members = Members::scan(text.as_str(), &FIELDS).ok()?;
+        let field = |name| {
+            members
+                .value(name)
+                .map(|place| Json::checked(text.bytes().slice(place)))
+        };
+        let field = |name| field(name).filter(|value| !value.is_null());
+        let string = |name| field(name).as_ref().map(plain);
+        let attempt = field(6).and_then(|attempt| integer(attempt.as_str()));
         Some(Self {
-            code: string(foreign.code).unwrap_or_else(|| code::HANDLER_ERROR.to_owned()),
-            message: string(foreign.message).unwrap_or_else(|| NO_MESSAGE.to_owned()),
-            kind: string(foreign.kind),
-            traceback: string(foreign.traceback),
-            details: foreign.details,
-            actor: string(foreign.actor).unwrap_or_default(),
-            attempt: foreign.attempt.and_then(|attempt| attempt.read().ok()).unwrap_or(1),
-            at: string(foreign.at)
+            code: string(0).unwrap_or_else(|| code::HANDLER_ERROR.to_owned()),
+            message: string(1).unwrap_or_else(|| NO_MESSAGE.to_owned()),
+            kind: string(2),
+            traceback: string(3),
+            details: field(4),
+            actor: string(5).unwrap_or_default(),
+            attempt: attempt.and_then(|attempt| u32::try_from(attempt).ok()).unwrap_or(1),
+            at: string(7)
                 .and_then(|at| at.parse().ok())
                 .unwrap_or(Timestamp::UNIX_EPOCH),
         })
     }
 }
+
+/// The fields of a record, in their order.
+const FIELDS: [&str; 8] = [
+    "code",
+    "message",
+    "type",
+    "traceback",
+    "details",
+    "actor",
+    "attempt",
+    "at",
+];
 
 /// What stands for a message that was not given.
 pub(crate) const NO_MESSAGE: &str = "no message was given";

@@ -95,3 +95,52 @@ struct Text {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     data: Option<Json>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event() -> JobEvent {
+        JobEvent {
+            event: Happening::Forwarded,
+            job: "j".into(),
+            id: "m".into(),
+            parent_id: Some("p".into()),
+            actor: "clean".into(),
+            current: 1,
+            seq: 3,
+            at: "2026-03-04T05:06:07.25Z".parse().unwrap(),
+            data: Some(Json::from_value(&["x", "y"])),
+        }
+    }
+
+    #[test]
+    fn an_event_is_spelt_as_its_readers_expect() {
+        assert_eq!(
+            event().to_bytes(),
+            r#"{"event":"forwarded","job":"j","id":"m","parent_id":"p","actor":"clean","current":1,"seq":3,"at":"2026-03-04T05:06:07.25Z","data":["x","y"]}"#
+        );
+        let bare = JobEvent {
+            event: Happening::Received,
+            parent_id: None,
+            data: None,
+            ..event()
+        };
+        assert_eq!(
+            bare.to_bytes(),
+            r#"{"event":"received","job":"j","id":"m","actor":"clean","current":1,"seq":3,"at":"2026-03-04T05:06:07.25Z"}"#
+        );
+    }
+
+    #[test]
+    fn an_event_comes_back_as_it_was_sent_and_others_are_passed_over() {
+        assert_eq!(JobEvent::read(&event().to_bytes()), Some(event()));
+        for text in [
+            "",
+            "{}",
+            r#"{"event":"paused","job":"j","id":"m","actor":"a","current":1,"seq":3,"at":"x"}"#,
+        ] {
+            assert_eq!(JobEvent::read(&Bytes::from_static(text.as_bytes())), None, "{text}");
+        }
+    }
+}

@@ -80,3 +80,37 @@ pub enum Control {
 }
 
 const CONTROL: u32 = 1 << 31;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_is_its_length_with_bit_31_for_control() {
+        let plain = Header::new(0x0102_0304, Control::No, Header::CAP).unwrap();
+        assert_eq!(plain.to_bytes(), [1, 2, 3, 4]);
+        let control = Header::new(5, Control::Yes, Header::CAP).unwrap();
+        assert_eq!(control.to_bytes(), [0x80, 0, 0, 5]);
+        assert_eq!(Header::from_bytes([0x80, 0, 0, 5]), control);
+        let widest = Header::from_bytes([0xff; 4]);
+        assert_eq!((widest.len, widest.control), (Header::MOST, true));
+    }
+
+    #[test]
+    fn a_frame_over_the_cap_is_refused_both_ways() {
+        let cap = 10;
+        assert_eq!(Header::new(10, Control::No, cap).unwrap().within(cap).unwrap().len, 10);
+        assert_eq!(Header::new(11, Control::No, cap), Err(FrameTooLarge { len: 11, cap }));
+        let read = Header {
+            len: 11,
+            control: false,
+        };
+        assert_eq!(read.within(cap), Err(FrameTooLarge { len: 11, cap }));
+        let most = FrameTooLarge {
+            len: 1 << 31,
+            cap: Header::MOST,
+        };
+        assert_eq!(Header::new(1 << 31, Control::No, u32::MAX), Err(most));
+        assert!(Header::new(usize::MAX, Control::No, u32::MAX).is_err());
+    }
+}

@@ -4,9 +4,10 @@
 //! anew, so spacing, the order of members and the spelling of numbers survive.
 
 use std::fmt;
+use std::ops::Range;
 
-use bytes::Bytes;
-use serde::de::DeserializeOwned;
+use bytes::{Buf, Bytes};
+use serde::de::{DeserializeOwned, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
@@ -64,8 +65,9 @@ pub enum Kind {
 impl Json {
     /// Checks that `text` is one JSON value; whitespace around it is cut off.
     pub fn parse(text: Bytes) -> Result<Self, JsonError> {
-        let value: &RawValue = serde_json::from_str(utf8(&text)?).map_err(|source| JsonError::Syntax { source })?;
-        Ok(Self::part(&text, value.get()))
+        let text = trimmed(text);
+        let _: &RawValue = serde_json::from_str(utf8(&text)?).map_err(|source| JsonError::Syntax { source })?;
+        Ok(Self(text))
     }
 
     /// The text of a value of ours.
@@ -110,7 +112,7 @@ impl Json {
         Some(
             elements
                 .into_iter()
-                .map(|element| Self::part(&self.0, element.get()))
+                .map(|element| Self(self.0.slice_ref(element.get().as_bytes())))
                 .collect(),
         )
     }
@@ -118,11 +120,6 @@ impl Json {
     /// Reads it as a type of ours.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, JsonError> {
         serde_json::from_slice(&self.0).map_err(|source| JsonError::Syntax { source })
-    }
-
-    /// A value that was found in `whole`, and so is checked already.
-    pub(crate) fn part(whole: &Bytes, text: &str) -> Self {
-        Self(whole.slice_ref(text.as_bytes()))
     }
 
     /// Text that this crate has written or checked itself.
@@ -175,12 +172,172 @@ impl<'de> Deserialize<'de> for Json {
     }
 }
 
+/// Without the whitespace of JSON at both ends.
+pub(crate) fn trimmed(mut text: Bytes) -> Bytes {
+    let blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+    text.truncate(text.iter().rposition(|byte| !blank(byte)).map_or(0, |last| last + 1));
+    text.advance(text.iter().position(|byte| !blank(byte)).unwrap_or(0));
+    text
+}
+
 /// The bytes as text.
 pub(crate) fn utf8(bytes: &[u8]) -> Result<&str, JsonError> {
     std::str::from_utf8(bytes).map_err(|source| JsonError::Encoding { source })
 }
 
+/// Where a value that was read from `text` stands in it.
+pub(crate) fn place(text: &str, value: &RawValue) -> Range<usize> {
+    let start = value.get().as_ptr().addr() - text.as_ptr().addr();
+    start..start + value.get().len()
+}
+
+/// The text of a string, where half a surrogate pair is a replacement character; the JSON of anything else.
+pub(crate) fn plain(value: &Json) -> String {
+    if value.kind() != Kind::String {
+        return value.as_str().to_owned();
+    }
+    let text: serde_json::Result<Loose> = serde_json::from_slice(value.bytes());
+    text.map_or_else(|_| value.as_str().to_owned(), |Loose(text)| text)
+}
+
+/// A string that is asked for as bytes: there `serde_json` lets a lone surrogate through, which a string refuses.
+struct Loose(String);
+
+impl<'de> Deserialize<'de> for Loose {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = Loose;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Loose, E> {
+                Ok(Loose(String::from_utf8_lossy(bytes).into_owned()))
+            }
+        }
+        deserializer.deserialize_bytes(Text)
+    }
+}
+
 /// A string as JSON text.
 pub(crate) fn quoted(text: &str) -> Vec<u8> {
     serde_json::to_vec(text).expect("a string has a JSON form")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn json(text: &str) -> Json {
+        Json::parse(Bytes::copy_from_slice(text.as_bytes())).unwrap()
+    }
+
+    #[test]
+    fn a_value_keeps_its_spelling_and_loses_the_whitespace_around_it() {
+        for text in [
+            "1.50e+00",
+            "{ \"a\" : [ 1 , 2 ] }",
+            "\"\\ud800\"",
+            "-0",
+            "123456789012345678901234567890",
+            "1e999",
+        ] {
+            assert_eq!(json(&format!(" \r\n\t{text} \n")).as_str(), text);
+        }
+    }
+
+    #[test]
+    fn what_is_not_exactly_one_value_is_refused() {
+        for text in [
+            "",
+            " ",
+            "1 2",
+            "{",
+            "[1,]",
+            "01",
+            "'a'",
+            "nul",
+            "\u{feff}1",
+            "1\0",
+            "\"a\nb\"",
+            "\u{c}1",
+            "1\u{c}",
+        ] {
+            assert!(
+                matches!(Json::parse(text.to_owned().into()), Err(JsonError::Syntax { .. })),
+                "{text:?}"
+            );
+        }
+        assert!(matches!(
+            Json::parse((&b"\"\xff\""[..]).into()),
+            Err(JsonError::Encoding { .. })
+        ));
+    }
+
+    #[test]
+    fn elements_are_slices_of_the_same_buffer() {
+        let list = json("[1, [ ], {\"a\":[2]},null]");
+        let elements = list.elements().unwrap();
+        let texts: Vec<&str> = elements.iter().map(Json::as_str).collect();
+        assert_eq!(texts, ["1", "[ ]", "{\"a\":[2]}", "null"]);
+        let buffer = list.bytes().as_ptr_range();
+        assert!(
+            elements
+                .iter()
+                .all(|element| buffer.contains(&element.bytes().as_ptr()))
+        );
+        assert_eq!(json("{}").elements(), None);
+        assert_eq!(json("[]").elements(), Some(Vec::new()));
+    }
+
+    #[test]
+    fn depth_costs_no_stack() {
+        let deep = "[".repeat(100_000) + &"]".repeat(100_000);
+        let value = json(&deep);
+        assert_eq!(value.elements().unwrap()[0].bytes().len(), deep.len() - 2);
+        assert!(value.read::<serde_json::Value>().is_err());
+    }
+
+    #[test]
+    fn it_stands_in_derived_types_as_it_is() {
+        #[derive(Serialize, Deserialize)]
+        struct Holder {
+            value: Json,
+            other: Option<Json>,
+        }
+        let holder: Holder = serde_json::from_str("{\"value\": 1.0 ,\"other\":null}").unwrap();
+        assert_eq!((holder.value.as_str(), &holder.other), ("1.0", &None));
+        assert_eq!(
+            serde_json::to_string(&holder).unwrap(),
+            "{\"value\":1.0,\"other\":null}"
+        );
+    }
+
+    #[test]
+    fn a_kind_is_told_by_the_first_byte() {
+        for (text, kind) in [
+            ("null", Kind::Null),
+            ("true", Kind::Bool),
+            ("false", Kind::Bool),
+            ("-1", Kind::Number),
+            ("0", Kind::Number),
+            ("\"\"", Kind::String),
+            ("[]", Kind::Array),
+            ("{}", Kind::Object),
+        ] {
+            assert_eq!(json(text).kind(), kind, "{text}");
+        }
+        assert!(Json::null().is_null());
+    }
+
+    #[test]
+    fn half_a_surrogate_pair_becomes_a_replacement_character() {
+        assert_eq!(
+            plain(&json(r#""a\ud800b\ud83d\ude00\n""#)),
+            "a\u{fffd}\u{fffd}\u{fffd}b\u{1f600}\n"
+        );
+        assert_eq!(plain(&json("{\"a\":1}")), "{\"a\":1}");
+    }
 }

@@ -57,7 +57,7 @@ fn exponent_of(text: &str) -> i64 {
 }
 
 /// The longest delay that is obeyed: a year.
-pub(crate) const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+pub(crate) const LONGEST: Duration = Duration::from_hours(365 * 24);
 
 /// As many decimal digits never reach beyond an `i128`, and more never fit an `i64`.
 const I64_DIGITS: usize = 19;

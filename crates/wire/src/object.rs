@@ -10,6 +10,8 @@ use serde::Deserializer;
 use serde::de::{Deserialize, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::json::{place, quoted};
+
 /// The members of an object whose names are asked for, by their places; those between them as blocks.
 #[derive(Debug, Clone)]
 pub(crate) struct Members {
@@ -112,7 +114,7 @@ impl<'a> Edit<'a> {
             ..
         } = self;
         let list = &members.list;
-        let mut out = Vec::with_capacity(self::capacity(text, &changes, &added));
+        let mut out = Vec::with_capacity(capacity(text, &changes, &added));
         out.extend_from_slice(&text[..list.first().map_or(members.open, |member| member.key.start)]);
         let mut written = false;
         for (index, (member, change)) in list.iter().zip(changes).enumerate() {
@@ -150,7 +152,7 @@ impl<'a> Edit<'a> {
 }
 
 fn push_key(out: &mut Vec<u8>, name: &str) {
-    out.extend_from_slice(&crate::json::quoted(name));
+    out.extend_from_slice(&quoted(name));
 }
 
 fn capacity(text: &[u8], changes: &[Change<'_>], added: &[(&str, Cow<'_, [u8]>)]) -> usize {
@@ -183,20 +185,13 @@ impl<'de> Visitor<'de> for Walk<'_, '_> {
         let mut list: Vec<Member> = Vec::new();
         while let Some((key, value)) = map.next_entry::<&RawValue, &RawValue>()? {
             let name = position(key.get(), self.names);
-            let (key, value) = (self.place(key), self.place(value));
+            let (key, value) = (place(self.text, key), place(self.text, value));
             match list.last_mut() {
                 Some(block) if name.is_none() && block.name.is_none() => block.value = value,
                 _ => list.push(Member { name, key, value }),
             }
         }
         Ok(list)
-    }
-}
-
-impl Walk<'_, '_> {
-    fn place(&self, part: &RawValue) -> Range<usize> {
-        let start = part.get().as_ptr().addr() - self.text.as_ptr().addr();
-        start..start + part.get().len()
     }
 }
 

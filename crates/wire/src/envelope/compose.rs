@@ -13,7 +13,7 @@ use crate::{ErrorRecord, Json};
 /// What a new message is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Draft {
-    /// Its id; a UUIDv7 is made where it is missing. [`valid_id`](crate::valid_id) says what it may be.
+    /// Its id; a `UUIDv7` is made where it is missing. [`valid_id`](crate::valid_id) says what it may be.
     pub id: Option<String>,
     /// The actors that it visits; [`actor_name`](crate::actor_name) says what they may be called.
     pub actors: Vec<String>,

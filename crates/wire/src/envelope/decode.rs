@@ -5,6 +5,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 
 use crate::json::{Kind, utf8};
 use crate::names::valid_id;
@@ -123,10 +124,10 @@ impl Envelope {
             return invalid(Flaw::Payload, Some(id), body);
         }
         Ok(Self {
+            body,
             members,
             route,
             id,
-            body,
         })
     }
 
@@ -285,7 +286,8 @@ fn members(body: &[u8]) -> Result<Members, Flaw> {
     if first.is_empty() || first.starts_with('{') {
         return Members::scan(text, &FIELDS).map_err(|source| not_json(JsonError::Syntax { source }));
     }
-    Json::parse(Bytes::copy_from_slice(body)).map_err(not_json)?;
+    let value: Result<&RawValue, _> = serde_json::from_str(text);
+    value.map_err(|source| not_json(JsonError::Syntax { source }))?;
     Err(Flaw::NotAnObject)
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::error::NO_MESSAGE;
-use crate::json::Kind;
+use crate::json::{Kind, plain};
 use crate::number::seconds;
 use crate::{ErrorRecord, Json, code};
 
@@ -69,20 +69,18 @@ impl Fault {
     /// Reads it from the fields of an error frame.
     pub(super) fn read(mut field: impl FnMut(&str) -> Option<Json>) -> Self {
         let mut field = |name| field(name).filter(|value| !value.is_null());
-        let (error, mut details) = (field("error"), field("details"));
-        let mut code = None;
-        if let Some(error) = error {
-            if matches!(error.kind(), Kind::Object | Kind::Array) && details.is_none() {
-                details = Some(error);
-            } else {
-                code = words(&error);
-            }
-        }
+        let (error, details) = (field("error"), field("details"));
+        let said = error.as_ref().and_then(words);
+        let structured = error.filter(|error| matches!(error.kind(), Kind::Object | Kind::Array));
+        let (code, details) = match (structured, details) {
+            (Some(error), None) => (None, Some(error)),
+            (_, details) => (said.clone(), details),
+        };
         let kind = field("type").as_ref().and_then(words);
         let message = field("message").as_ref().and_then(words);
-        let message = message.or_else(|| kind.clone()).or_else(|| code.clone());
+        let message = message.or_else(|| kind.clone()).or(said);
         Self {
-            retryable: field("retryable").and_then(|value| value.read().ok()),
+            retryable: field("retryable").and_then(|value| plain(&value).parse().ok()),
             retry_after: field("retry_after").and_then(|value| seconds(&plain(&value))),
             traceback: field("traceback").as_ref().and_then(lines),
             code,
@@ -106,33 +104,5 @@ fn lines(value: &Json) -> Option<String> {
             Some(text).filter(|text| !text.trim().is_empty())
         }
         _ => words(value),
-    }
-}
-
-/// The text of a string, where half a surrogate pair is a replacement character; the JSON of anything else.
-pub(super) fn plain(value: &Json) -> String {
-    if value.kind() != Kind::String {
-        return value.as_str().to_owned();
-    }
-    // Asked for bytes, serde_json lets a lone surrogate through where a string would be refused.
-    let bytes: serde_json::Result<Loose> = serde_json::from_slice(value.bytes());
-    bytes.map_or_else(|_| value.as_str().to_owned(), |Loose(text)| text)
-}
-
-struct Loose(String);
-
-impl<'de> serde::Deserialize<'de> for Loose {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
-        impl serde::de::Visitor<'_> for Text {
-            type Value = Loose;
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a string")
-            }
-            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Loose, E> {
-                Ok(Loose(String::from_utf8_lossy(bytes).into_owned()))
-            }
-        }
-        deserializer.deserialize_bytes(Text)
     }
 }

@@ -5,14 +5,13 @@ use std::ops::Range;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::fault::plain;
 use super::{Fault, Frame, Interim, Part, Reply};
-use crate::json::{Kind, utf8};
+use crate::json::{Kind, plain, trimmed, utf8};
 use crate::object::Members;
 use crate::{Json, JsonError};
 
 /// How a plain handler's reply is told from its data (`reply:` of an actor's config).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ReplyStyle {
     /// By its looks: a frame with a `status` of ours, an error in the short form, else the result itself.
@@ -71,22 +70,18 @@ pub enum BadReply {
 /// # Ok::<(), wire::BadReply>(())
 /// ```
 pub fn read_reply(frame: Bytes, style: ReplyStyle, protocol: Protocol) -> Result<Frame, BadReply> {
-    let text = utf8(&frame).map_err(|source| BadReply::NotJson { source })?;
-    let text = text.trim_matches([' ', '\t', '\r', '\n']);
-    if text.is_empty() {
-        return Err(BadReply::Empty);
-    }
-    let value = frame.slice_ref(text.as_bytes());
+    let frame = trimmed(frame);
+    let first = frame.first().ok_or(BadReply::Empty)?;
     let bare = protocol == Protocol::Plain && style == ReplyStyle::Bare;
-    if bare || Kind::of(&value) != Kind::Object {
-        let result = Json::parse(value).map_err(|source| BadReply::NotJson { source })?;
+    if bare || *first != b'{' {
+        let result = Json::parse(frame).map_err(|source| BadReply::NotJson { source })?;
         return if bare {
             Ok(done(result))
         } else {
             unframed(result, style, protocol, "it is no object")
         };
     }
-    let object = Object::read(value)?;
+    let object = Object::read(frame)?;
     if protocol == Protocol::Plain && style == ReplyStyle::Envelope && object.field("payload").is_some() {
         return in_style(Reply::Done(Some(object.into_json())), style).map(Frame::Final);
     }
