@@ -182,6 +182,13 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
+    /// What hangs is a failure; time is paused.
+    async fn soon<F: Future>(future: F) -> F::Output {
+        tokio::time::timeout(1_000_000 * SECOND, future)
+            .await
+            .expect("it never ends")
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_drain_waits_for_what_is_in_flight() {
         let drain = Drain::new();
@@ -194,16 +201,16 @@ mod tests {
             }
         });
         let began = Instant::now();
-        assert_eq!(drain.wait(Some(25 * SECOND)).await, Outcome::Finished);
+        assert_eq!(soon(drain.wait(Some(25 * SECOND))).await, Outcome::Finished);
         assert_eq!(began.elapsed(), 20 * SECOND);
-        assert!(!task.join().await.unwrap(), "nothing was cut");
+        assert!(!soon(task.join()).await.unwrap(), "nothing was cut");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_drain_without_grace_waits_without_limit() {
         let drain = Drain::new();
         drain.spawn("work", tokio::time::sleep(86_400 * SECOND));
-        assert_eq!(drain.wait(None).await, Outcome::Finished);
+        assert_eq!(soon(drain.wait(None)).await, Outcome::Finished);
     }
 
     #[tokio::test(start_paused = true)]
@@ -218,9 +225,9 @@ mod tests {
             }
         });
         let began = Instant::now();
-        assert_eq!(drain.wait(Some(25 * SECOND)).await, Outcome::Cut);
+        assert_eq!(soon(drain.wait(Some(25 * SECOND))).await, Outcome::Cut);
         assert_eq!(began.elapsed(), 26 * SECOND);
-        assert_eq!(task.join().await.unwrap(), "put back");
+        assert_eq!(soon(task.join()).await.unwrap(), "put back");
     }
 
     #[tokio::test(start_paused = true)]
@@ -228,7 +235,7 @@ mod tests {
         let drain = Drain::new();
         let _task = drain.spawn("stuck", std::future::pending::<()>()).scoped();
         let began = Instant::now();
-        assert_eq!(drain.wait(Some(SECOND)).await, Outcome::Cut);
+        assert_eq!(soon(drain.wait(Some(SECOND))).await, Outcome::Cut);
         assert_eq!(began.elapsed(), SECOND + LAST_CALL);
         assert_eq!(drain.busy(), 1);
     }
@@ -245,7 +252,7 @@ mod tests {
             tokio::time::sleep(10 * SECOND).await;
             other.cut_now();
         });
-        assert_eq!(drain.wait(None).await, Outcome::Cut);
+        assert_eq!(soon(drain.wait(None)).await, Outcome::Cut);
     }
 
     #[tokio::test(start_paused = true)]
@@ -259,11 +266,11 @@ mod tests {
         let (stop, stopped) = oneshot::channel::<()>();
         parent.spawn("parent", stopped);
         assert_eq!(parent.busy(), 2);
-        assert_eq!(child.wait(None).await, Outcome::Finished);
+        assert_eq!(soon(child.wait(None)).await, Outcome::Finished);
         assert!(!parent.is_begun());
         assert_eq!(parent.busy(), 1);
         drop(stop);
-        assert_eq!(parent.wait(None).await, Outcome::Finished);
+        assert_eq!(soon(parent.wait(None)).await, Outcome::Finished);
     }
 
     #[tokio::test(start_paused = true)]
@@ -279,8 +286,8 @@ mod tests {
             }
         });
         let began = Instant::now();
-        assert_eq!(parent.wait(Some(3 * SECOND)).await, Outcome::Cut);
-        assert_eq!(task.join().await.unwrap(), began + 3 * SECOND);
+        assert_eq!(soon(parent.wait(Some(3 * SECOND))).await, Outcome::Cut);
+        assert_eq!(soon(task.join()).await.unwrap(), began + 3 * SECOND);
     }
 
     #[tokio::test(start_paused = true)]
@@ -298,12 +305,12 @@ mod tests {
         thread.join().unwrap();
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_panic_ends_its_task_and_nothing_else() {
         let drain = Drain::new();
         let task = drain.spawn("bad", async { assert!(drain_is_sound(), "on purpose") });
-        assert!(matches!(task.join().await, Err(super::task::TaskError::Panicked)));
-        assert_eq!(drain.wait(None).await, Outcome::Finished);
+        assert!(matches!(soon(task.join()).await, Err(super::task::TaskError::Panicked)));
+        assert_eq!(soon(drain.wait(None)).await, Outcome::Finished);
     }
 
     fn drain_is_sound() -> bool {

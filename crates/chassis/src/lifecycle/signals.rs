@@ -59,7 +59,7 @@ impl Asked {
 
 #[cfg(test)]
 mod tests {
-    use std::process::Command;
+    use std::{process::Command, time::Instant};
 
     use super::*;
     use crate::lifecycle::Outcome;
@@ -82,7 +82,8 @@ mod tests {
         drain.begun().await;
         assert!(!drain.is_cut());
         raise("INT");
-        assert_eq!(drain.wait(None).await, Outcome::Cut);
+        let hurried = tokio::time::timeout(Duration::from_secs(30), drain.wait(None)).await;
+        assert_eq!(hurried.expect("the hurry is 20 ms"), Outcome::Cut);
         drop(following);
 
         let drain = Drain::new();
@@ -91,7 +92,12 @@ mod tests {
         drain.begun().await;
         raise("TERM");
         // The signal that hurries and the one that cuts may arrive as one: raised until it is heard.
+        let began = Instant::now();
         while !drain.is_cut() {
+            assert!(
+                began.elapsed() < Duration::from_secs(30),
+                "the third signal is not heard"
+            );
             raise("TERM");
             tokio::task::yield_now().await;
         }
