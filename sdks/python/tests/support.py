@@ -93,9 +93,9 @@ class Peer:
         except ConnectionResetError:
             return True
 
-    def quiet(self):
-        """Whether nothing has come so far."""
-        return not select.select([self.sock], [], [], 0)[0]
+    def quiet(self, seconds=0):
+        """Whether nothing comes for so long."""
+        return not select.select([self.sock], [], [], seconds)[0]
 
     def close(self):
         """Goes away."""

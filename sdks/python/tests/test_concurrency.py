@@ -135,13 +135,9 @@ class Pings(RuntimeCase):
         busy.reply()
         busy.close()
         self.assertEqual(runtime.prints(), "canceled")
-        other, third = self.connect(runtime), self.connect(runtime)
+        other = self.connect(runtime)
         other.control({"ping": 1})
-        # A whole exchange of bytes on another connection comes and goes: the ping had its chance.
-        third.control({"unknown": 1})
-        third.write(b"not json")
-        self.assertEqual(third.reply()["error"], "invalid_request")
-        self.assertTrue(other.quiet())
+        self.assertTrue(other.quiet(0.5))
         with open(gate, "w"):
             pass
         self.assertEqual(runtime.prints(), "over")

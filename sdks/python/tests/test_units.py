@@ -1,6 +1,7 @@
 """The parts that need no process: context, errors, signatures, JSON."""
 
 import pickle
+import threading
 import unittest
 from datetime import datetime, timedelta, timezone
 
@@ -9,6 +10,7 @@ from outrigger import jsontext
 from outrigger.context import parse_time
 from outrigger.errors import StartError
 from outrigger.functions import Function, collect
+from outrigger.slots import Slots
 
 
 class ContextForTests(unittest.TestCase):
@@ -132,6 +134,34 @@ class Signatures(unittest.TestCase):
             collect([process, print], name="x")
         with self.assertRaisesRegex(StartError, "nothing to serve"):
             collect([])
+
+
+class Places(unittest.TestCase):
+    def test_a_call_that_was_canceled_while_it_waited_gets_no_place(self):
+        slots, first, second, given = Slots(1), outrigger.Context(), outrigger.Context(), []
+        self.assertTrue(slots.enter(first))
+        waiting = threading.Thread(target=lambda: given.append(slots.enter(second)))
+        waiting.start()
+        second.cancel()
+        waiting.join(20)
+        self.assertEqual(given, [False])
+        slots.leave(first)
+        self.assertTrue(slots.enter(outrigger.Context()))
+
+    def test_an_abandoned_call_keeps_its_place_and_a_full_house_of_them_serves_nobody(self):
+        slots, abandoned, looked = Slots(1), outrigger.Context(), threading.Semaphore(0)
+        slots.enter(abandoned)
+        slots.wait_serving(lambda: False)
+        abandoned.cancel()
+        waiting = threading.Thread(target=slots.wait_serving, args=[lambda: bool(looked.release())])
+        waiting.start()
+        # It looks a second time only if the first look made it wait.
+        for _ in range(2):
+            self.assertTrue(looked.acquire(timeout=20))
+            slots.wake()
+        slots.leave(abandoned)
+        waiting.join(20)
+        self.assertFalse(waiting.is_alive())
 
 
 class Json(unittest.TestCase):
