@@ -79,7 +79,7 @@ pub fn load<T: Config>(sources: &Sources) -> Result<Loaded<T>, ConfigError> {
         file,
     };
     let lookup = |variable: &str| sources.environment.get(variable).cloned();
-    let mut notes = Vec::new();
+    let mut notes = sources.troubles.clone();
     let Some(mut tree) = yaml::read(&text, &lookup, &mut notes) else {
         return Err(fail(&[], notes, file));
     };

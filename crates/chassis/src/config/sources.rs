@@ -24,6 +24,7 @@ pub struct Sources {
     /// Where relative file names start and the implicit file is looked for; empty = the working folder.
     pub folder: PathBuf,
     text: Option<(String, String)>,
+    pub(super) troubles: Vec<Note>,
 }
 
 impl Sources {
@@ -56,6 +57,13 @@ impl Sources {
     /// Adds a variable that is no setting.
     pub fn with_known(mut self, variable: impl Into<String>) -> Self {
         self.known.push(variable.into());
+        self
+    }
+
+    /// Adds an error that the caller found in a variable: what is wrong, and what to do about it (may be empty).
+    pub fn with_trouble(mut self, variable: &str, message: impl Into<String>, help: impl Into<String>) -> Self {
+        let note = Note::error(&Place::Variable(variable.into()), &Path::root(), message);
+        self.troubles.push(note.help(help));
         self
     }
 

@@ -32,6 +32,11 @@ pub fn init(filter: &str, format: Format) -> Result<(), LogError> {
         .map_err(|_| LogError::AlreadyLogging)
 }
 
+/// Checks a filter without beginning to log.
+pub fn check(filter: &str) -> Result<(), LogError> {
+    parse(filter).map(drop)
+}
+
 /// Why the log could not begin.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -61,10 +66,7 @@ fn subscriber<W>(
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let filter = EnvFilter::builder().parse(filter).map_err(|source| LogError::Filter {
-        filter: filter.to_owned(),
-        source,
-    })?;
+    let filter = parse(filter)?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     Ok(match (format, terminal) {
         (Format::Json, _) | (Format::Auto, false) => {
@@ -73,6 +75,13 @@ where
         // On a terminal the library's own choice stands: coloured unless `NO_COLOR` is set.
         (Format::Text | Format::Auto, true) => Box::new(builder.finish()),
         (Format::Text, false) => Box::new(builder.with_ansi(false).finish()),
+    })
+}
+
+fn parse(filter: &str) -> Result<EnvFilter, LogError> {
+    EnvFilter::builder().parse(filter).map_err(|source| LogError::Filter {
+        filter: filter.to_owned(),
+        source,
     })
 }
 
