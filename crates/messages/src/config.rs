@@ -89,7 +89,7 @@ impl Default for Retry {
 }
 
 /// The queues where routes end.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Ends {
     /// Where results go.
@@ -99,7 +99,7 @@ pub struct Ends {
 }
 
 /// One end of all routes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EndConfig {
     /// The queue's name, without the prefix. Default `happy-end` and `error-end`.
@@ -157,5 +157,5 @@ fn default_max_deliveries() -> u32 {
 }
 
 fn default_max_frame() -> ByteSize {
-    ByteSize::from_mebibytes(256)
+    ByteSize::mib(256)
 }

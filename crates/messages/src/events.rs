@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use queues::{Put, Queue, QueueError};
 use tokio::sync::mpsc;
 use tracing::debug;
-use wire::{Envelope, Interim, JobEvent, Json, event::Kind};
+use wire::{Envelope, Interim, Happening, JobEvent, Json};
 
 use crate::Metrics;
 
@@ -90,17 +90,17 @@ impl Reporter {
 
     /// The handler is about to be called.
     pub(crate) fn received(&mut self) {
-        self.tell(|| (Kind::Received, None));
+        self.tell(|| (Happening::Received, None));
     }
 
     /// The handler said something before its final reply.
     pub(crate) fn interim(&mut self, interim: Interim) {
         match interim {
             Interim::Heartbeat => {}
-            Interim::Partial(data) => self.tell(|| (Kind::Partial, Some(data))),
+            Interim::Partial(data) => self.tell(|| (Happening::Partial, Some(data))),
             Interim::Progress { percent, message } => {
                 let data = serde_json::json!({"percent": percent, "message": message});
-                self.tell(|| (Kind::Progress, Some(Json::from_value(&data))));
+                self.tell(|| (Happening::Progress, Some(Json::from_value(&data))));
             }
         }
     }
@@ -110,14 +110,14 @@ impl Reporter {
     /// `child` is the id of an output that is not the message itself.
     pub(crate) fn last(
         &mut self,
-        kind: Kind,
+        kind: Happening,
         child: Option<&str>,
         data: impl FnOnce() -> Option<Json>,
     ) -> Option<Put> {
         Some(self.following.as_mut()?.compose(kind, child, data()))
     }
 
-    fn tell(&mut self, event: impl FnOnce() -> (Kind, Option<Json>)) {
+    fn tell(&mut self, event: impl FnOnce() -> (Happening, Option<Json>)) {
         let Some(following) = &mut self.following else { return };
         let (kind, data) = event();
         let put = following.compose(kind, None, data);
@@ -126,7 +126,7 @@ impl Reporter {
 }
 
 impl Following {
-    fn compose(&mut self, kind: Kind, child: Option<&str>, data: Option<Json>) -> Put {
+    fn compose(&mut self, kind: Happening, child: Option<&str>, data: Option<Json>) -> Put {
         self.seq += 1;
         let parent_id = if child.is_some() { Some(self.id.clone()) } else { self.parent_id.clone() };
         let event = JobEvent {
@@ -141,6 +141,6 @@ impl Following {
             data,
         };
         debug!(message = self.id, event = ?kind, "job event");
-        Put::new(self.reply_to.clone(), event.compose())
+        Put::new(self.reply_to.clone(), event.to_bytes())
     }
 }

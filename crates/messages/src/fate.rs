@@ -130,7 +130,7 @@ pub(crate) fn fault(code: &str, message: impl Into<String>) -> Fault {
 
 /// An error and its causes, in one line.
 pub(crate) fn in_full(error: &dyn Error) -> String {
-    let causes = successors(error.source(), |cause| cause.source());
+    let causes = successors(error.source(), |&cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use chassis::telemetry::metrics::Metrics as Registry;
+use chassis::telemetry::Metrics as Registry;
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{

@@ -6,10 +6,9 @@ use chassis::{
     guard::Backoff,
     lifecycle::{Component, Drain},
 };
-use handlers::{Pool, Slot};
+use handlers::{MemberState, Pool};
 use queues::{Consumer, Queue, QueueError};
 use tracing::{info, warn};
-use wire::Input;
 
 use crate::{
     ActorConfig, Metrics,
@@ -127,25 +126,33 @@ impl Station {
 
     async fn take_from(&self, mut consumer: Box<dyn Consumer>, drain: &Drain) -> Result<(), QueueError> {
         let mut readiness = self.pool.readiness();
+        readiness.mark_changed();
         let mut ready = false;
         loop {
-            let live = readiness.borrow_and_update().is_ready();
-            if live != ready {
-                ready = live;
-                self.tell(ready);
+            if readiness.has_changed().unwrap_or(false) {
+                let live = readiness.borrow_and_update().is_ready();
+                if live != ready {
+                    ready = live;
+                    self.tell(ready);
+                }
+                consumer.set_credit(self.credit());
             }
-            consumer.set_credit(self.credit(None));
             let slot = tokio::select! {
                 () = drain.begun() => return Ok(()),
-                _ = readiness.changed() => continue,
+                _ = readiness.changed() => {
+                    readiness.mark_changed();
+                    continue;
+                }
                 slot = self.pool.slot() => slot,
             };
-            consumer.set_credit(self.credit(Some(&slot)));
+            if slot.is_probe() {
+                consumer.set_credit(self.credit() + 1);
+                readiness.mark_changed();
+            }
             tokio::select! {
                 biased;
                 () = drain.begun() => return Ok(()),
                 () = slot.revoked() => {}
-                _ = readiness.changed() => {}
                 delivery = consumer.take() => {
                     let delivery = delivery?;
                     drain.spawn("step", step::run(self.actor.clone(), slot, delivery, drain.clone()));
@@ -156,11 +163,10 @@ impl Station {
 
     /// How many deliveries may be out: one for each slot that takes work, and those that handlers which take no
     /// more are still busy with.
-    fn credit(&self, slot: Option<&Slot>) -> usize {
-        let leaving: usize = self.pool.members().iter().filter(|member| !member.is_live()).map(|member| member.exchanges).sum();
-        let live = self.pool.slots();
-        let probe = usize::from(live == 0 && slot.is_some());
-        live + leaving + probe
+    fn credit(&self) -> usize {
+        let members = self.pool.members();
+        let others = members.iter().filter(|member| member.state != MemberState::Live);
+        self.pool.slots() + others.map(|member| member.busy).sum::<usize>()
     }
 
     fn tell(&self, ready: bool) {

@@ -10,7 +10,7 @@ use handlers::{Call, Slot};
 use jiff::Timestamp;
 use queues::{Again, Delivery, Put};
 use tracing::{debug, info, warn};
-use wire::{Envelope, Fault, Input, InvalidEnvelope, Json, Part, code, event::Kind as EventKind};
+use wire::{Envelope, Fault, Happening, Input, InvalidEnvelope, Json, Part, code};
 
 use crate::{
     Hop, Observer,
@@ -175,7 +175,7 @@ impl Step<'_> {
     async fn bury(&self, delivery: Delivery, fault: &Fault, tries: Tries, reporter: &mut Reporter) {
         let record = fault.record(&self.actor.name, tries.attempt, Timestamp::now());
         let output = routing::failed(&self.envelope, &record);
-        let event = reporter.last(EventKind::Failed, None, || Some(Json::from_value(&record)));
+        let event = reporter.last(Happening::Failed, None, || Some(Json::from_value(&record)));
         let parcel = Parcel { outputs: vec![output], events: event.into_iter().collect() };
         self.hand_over(delivery, parcel, tries, reporter, &Way::Failed(record.code)).await;
     }
@@ -217,13 +217,13 @@ impl Step<'_> {
         let goes_on = outputs.len() > 1 || outputs.iter().any(|output| output.target != Target::HappyEnd);
         let forwarded = goes_on.then(|| {
             let ids = || Some(Json::from_value(&outputs.iter().map(|output| &output.id).collect::<Vec<_>>()));
-            reporter.last(EventKind::Forwarded, None, ids)
+            reporter.last(Happening::Forwarded, None, ids)
         });
         let mut events: Vec<Put> = forwarded.flatten().into_iter().collect();
         for (index, output) in outputs.iter().enumerate().filter(|(_, output)| output.target == Target::HappyEnd) {
             let child = (index > 0).then_some(output.id.as_str());
             let result = || Some(parts.get(index).map_or_else(Json::null, |part| part.payload.clone()));
-            events.extend(reporter.last(EventKind::Done, child, result));
+            events.extend(reporter.last(Happening::Done, child, result));
         }
         events
     }
