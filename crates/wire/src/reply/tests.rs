@@ -303,7 +303,7 @@ fn a_handler_that_writes_envelopes_gives_parts() {
         headers: Some(json("{ }")),
     };
     let text = r#"{"id":"m","payload":1.0,"route":{"actors":[]},"headers":{ },"status":"ok","error":"x","type":"y"}"#;
-    assert_eq!(read(text), [whole.clone()]);
+    assert_eq!(read(text), std::slice::from_ref(&whole));
     assert_eq!(read(&format!("[{text},{text}]")), [whole.clone(), whole.clone()]);
     assert_eq!(read(&format!(r#"{{"status":"ok","result":{text}}}"#)), [whole]);
     assert_eq!(read(r#"{"payload":null,"route":null}"#), [Part::new(Json::null())]);

@@ -101,8 +101,8 @@ pub(crate) fn sample() -> impl Strategy<Value = Sample> {
                 );
                 fields.push(("route", route));
                 fields.push(("payload", payload.clone()));
-                let names = ["one", "two", "tw\\u006f", "\u{e4}"];
-                fields.extend(names.into_iter().zip(strangers));
+                let unknown = ["one", "two", "tw\\u006f", "\u{e4}"];
+                fields.extend(unknown.into_iter().zip(strangers));
                 (
                     Just(payload),
                     Just(fields).prop_shuffle(),

@@ -1,6 +1,11 @@
 //! What becomes of an envelope.
 
-use super::*;
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::given::{FULL, at, envelope, part, record, value};
+use crate::envelope::{Envelope, Flaw, ReplayError, RouteRefused};
+use crate::{Json, Part};
 
 #[test]
 fn an_output_differs_only_in_what_a_step_changes() {
