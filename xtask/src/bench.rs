@@ -1,0 +1,35 @@
+//! Benches: each measures its floor and the product in one run, interleaved.
+
+use clap::{Args, Subcommand};
+
+use crate::shell::{self, cargo, command, root};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Bench {
+    /// A hop: queue, handler, next queue; beside bare SQLite and a bare socket exchange.
+    Hop(Options),
+}
+
+/// What every bench takes.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// `json` prints one object on standard output.
+    #[arg(long, default_value = "text", value_parser = ["text", "json"])]
+    output: String,
+    /// Rounds of each case; the median counts.
+    #[arg(long, default_value_t = 5)]
+    rounds: u32,
+    /// Only the cases whose name begins with this.
+    #[arg(long, default_value = "")]
+    only: String,
+}
+
+pub(crate) fn run(bench: &Bench) -> anyhow::Result<()> {
+    let Bench::Hop(options) = bench;
+    let build = ["build", "--release", "--quiet", "-p", "outrigger", "-p", "outrigger-benches"];
+    shell::run("release build", cargo(&build))?;
+    let program = root().join("target/release/hop");
+    let rounds = options.rounds.to_string();
+    let words = ["--output", &options.output, "--rounds", &rounds, "--only", &options.only];
+    shell::run("hop", command(&program.to_string_lossy(), &words))
+}
