@@ -244,7 +244,7 @@ impl Layers<'_, '_> {
         let Some(rest) = name.strip_prefix(PREFIX).and_then(|rest| rest.strip_prefix('_')) else {
             return;
         };
-        let injected = rest.contains("PORT") && name.contains("_PORT") || name.ends_with("_SERVICE_HOST");
+        let injected = name.contains("_PORT") || name.ends_with("_SERVICE_HOST");
         if rest.starts_with('_') || injected {
             return;
         }
@@ -257,8 +257,13 @@ impl Layers<'_, '_> {
         if names.contains(&name) || names.contains(&plain) {
             return;
         }
-        let help = match nearest(name, names.iter().copied()) {
-            Some(known) => format!("did you mean {known}?"),
+        let help = match nearest(
+            rest,
+            names
+                .iter()
+                .map(|known| known.trim_start_matches(PREFIX).trim_start_matches('_')),
+        ) {
+            Some(known) => format!("did you mean {PREFIX}_{known}?"),
             None => "a setting is written OUTRIGGER__SECTION__KEY, with two underscores at each level".to_owned(),
         };
         let note = Note::warning(

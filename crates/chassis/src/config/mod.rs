@@ -48,6 +48,7 @@
 //! # Ok::<(), config::ConfigError>(())
 //! ```
 
+mod alternatives;
 mod decimal;
 mod duration;
 mod environment;
@@ -55,7 +56,9 @@ mod findings;
 mod formats;
 mod interpolate;
 mod load;
+mod mapping;
 mod path;
+mod render;
 mod report;
 mod scalar;
 mod schema;
@@ -66,6 +69,7 @@ mod suggest;
 mod tree;
 mod url;
 mod walk;
+mod words;
 mod yaml;
 
 pub use duration::{Duration, DurationError};
@@ -74,7 +78,8 @@ pub use findings::{Findings, Severity};
 pub use formats::{Format, Formats};
 pub use load::{Config, Loaded, load};
 pub use path::Path;
-pub use report::{Colour, ConfigError, Finding, Report};
+pub use render::Colour;
+pub use report::{ConfigError, Finding, Report};
 pub use schema::schema;
 pub use secret::Secret;
 pub use size::{ByteSize, ByteSizeError};

@@ -4,13 +4,12 @@ use std::fmt::{self, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use ariadne::{CharSet, Config, IndexType, Label, ReportKind, Source};
 use serde::Serialize;
 
 use super::findings::Note;
 use super::tree::Place;
-use super::url::veil;
-use super::{Path, Severity};
+use super::url::{mask_urls, veil};
+use super::{Colour, Path, Severity, render};
 
 /// One thing that is wrong or odd, with the place where it is written.
 ///
@@ -39,18 +38,9 @@ pub struct Finding {
     /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
+    /// How many characters are at fault.
     #[serde(skip)]
-    span: Option<(usize, usize)>,
-}
-
-/// Whether rendered text carries ANSI colours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Colour {
-    /// Plain text.
-    #[default]
-    Off,
-    /// ANSI escape sequences.
-    On,
+    length: usize,
 }
 
 /// Findings about one configuration, with the text that they point into.
@@ -107,16 +97,16 @@ impl Report {
                     column: None,
                     variable: None,
                     path: note.path,
-                    message: note.message,
-                    help: note.help,
-                    span: None,
+                    message: mask_urls(&note.message).into_owned(),
+                    help: note.help.map(|help| mask_urls(&help).into_owned()),
+                    length: 0,
                 };
                 match note.place {
                     Place::File(range) => {
                         let line = starts.partition_point(|start| *start <= range.start).max(1);
                         finding.line = Some(line);
                         finding.column = Some(range.start - starts[line - 1] + 1);
-                        finding.span = Some((range.start, range.end));
+                        finding.length = range.len();
                     }
                     Place::Variable(variable) => {
                         finding.file = None;
@@ -155,43 +145,9 @@ impl Report {
     pub fn render(&self, colour: Colour) -> String {
         let mut out = String::new();
         for finding in &self.findings {
-            self.render_one(finding, colour, &mut out);
+            render::write(&mut out, finding, &self.text, finding.length, colour).expect("a string takes every write");
         }
         out
-    }
-
-    fn render_one(&self, finding: &Finding, colour: Colour, out: &mut String) {
-        let Some((start, end)) = finding.span else {
-            let _infallible = writeln!(out, "{finding}");
-            return;
-        };
-        let name = finding.file.clone().unwrap_or_default();
-        let span = (name.clone(), start..end.max(start));
-        let kind = match finding.severity {
-            Severity::Error => ReportKind::Error,
-            Severity::Warning => ReportKind::Warning,
-        };
-        let mut builder = ariadne::Report::build(kind, span.clone())
-            .with_config(
-                Config::default()
-                    .with_index_type(IndexType::Char)
-                    .with_char_set(CharSet::Ascii)
-                    .with_color(colour == Colour::On)
-                    .with_compact(true),
-            )
-            .with_message(&finding.message)
-            .with_label(Label::new(span));
-        if let Some(help) = &finding.help {
-            builder = builder.with_help(help);
-        }
-        let mut bytes = Vec::new();
-        let written = builder.finish().write((name, Source::from(&*self.text)), &mut bytes);
-        match written {
-            Ok(()) => out.push_str(&String::from_utf8_lossy(&bytes)),
-            Err(_) => {
-                let _infallible = writeln!(out, "{finding}");
-            }
-        }
     }
 }
 

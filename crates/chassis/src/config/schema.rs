@@ -106,13 +106,18 @@ impl<'s> Schema<'s> {
         lists
     }
 
+    /// The properties that this very schema names.
+    pub(super) fn own_properties(self) -> Vec<(&'s str, Self)> {
+        let map = self.own("properties").and_then(Value::as_object);
+        map.into_iter()
+            .flatten()
+            .map(|(key, here)| (key.as_str(), self.at(here)))
+            .collect()
+    }
+
     /// The named properties of this schema, alternatives not counted.
     pub(super) fn properties(self) -> Vec<(&'s str, Self)> {
-        self.parts()
-            .into_iter()
-            .filter_map(|part| part.own("properties").and_then(Value::as_object))
-            .flat_map(move |map: &'s Map<_, _>| map.iter().map(move |(key, here)| (key.as_str(), self.at(here))))
-            .collect()
+        self.parts().into_iter().flat_map(Self::own_properties).collect()
     }
 
     /// The named properties of this schema and of all its alternatives.
@@ -124,26 +129,38 @@ impl<'s> Schema<'s> {
         all
     }
 
-    /// Keys that have to be there.
-    pub(super) fn required(self) -> Vec<&'s str> {
-        self.parts()
+    /// Keys that this very schema wants.
+    pub(super) fn own_required(self) -> Vec<&'s str> {
+        self.own("required")
+            .and_then(Value::as_array)
             .into_iter()
-            .filter_map(|part| part.own("required").and_then(Value::as_array))
             .flatten()
             .filter_map(Value::as_str)
             .collect()
     }
 
+    /// Keys that have to be there.
+    pub(super) fn required(self) -> Vec<&'s str> {
+        self.parts().into_iter().flat_map(Self::own_required).collect()
+    }
+
+    /// The JSON types that this very schema names; empty when any will do.
+    pub(super) fn own_types(self) -> Vec<&'s str> {
+        match (self.own("type"), self.own("const")) {
+            (Some(Value::String(name)), _) => vec![name],
+            (Some(Value::Array(names)), _) => names.iter().filter_map(Value::as_str).collect(),
+            (_, Some(fixed)) => vec![type_of(fixed)],
+            _ => Vec::new(),
+        }
+    }
+
     /// The JSON types that a value may have, without alternatives; empty when any will do.
     pub(super) fn types(self) -> Vec<&'s str> {
-        for part in self.parts() {
-            match part.own("type") {
-                Some(Value::String(name)) => return vec![name],
-                Some(Value::Array(names)) => return names.iter().filter_map(Value::as_str).collect(),
-                _ => {}
-            }
-        }
-        Vec::new()
+        self.parts()
+            .into_iter()
+            .map(Self::own_types)
+            .find(|types| !types.is_empty())
+            .unwrap_or_default()
     }
 
     /// The types that a value may have, those of alternatives too; empty when any will do.
@@ -202,6 +219,17 @@ impl<'s> Schema<'s> {
         path.steps().iter().fold(vec![self], |schemas, step| {
             schemas.into_iter().flat_map(|schema| schema.step(step)).collect()
         })
+    }
+}
+
+fn type_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
     }
 }
 

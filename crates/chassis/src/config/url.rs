@@ -40,7 +40,13 @@ pub(super) fn veil(text: &str, secrets: &[Place]) -> String {
     };
     text.char_indices()
         .enumerate()
-        .map(|(index, (byte, c))| if c != '\n' && hidden(index, byte) { '*' } else { c })
+        .map(|(index, (byte, c))| match c {
+            '\n' | '\r' | '\t' => c,
+            _ if hidden(index, byte) => '*',
+            // Neither an escape sequence nor a separator that others would count as a line may reach a terminal.
+            _ if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') => '\u{fffd}',
+            _ => c,
+        })
         .collect()
 }
 
