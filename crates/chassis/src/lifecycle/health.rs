@@ -318,6 +318,7 @@ mod tests {
         tokio::task::yield_now().await;
         assert!(!task.is_finished());
         part.ready();
-        task.join().await.unwrap();
+        let told = tokio::time::timeout(std::time::Duration::from_secs(1), task.join()).await;
+        told.expect("the waiter is told").unwrap();
     }
 }
