@@ -107,7 +107,8 @@ class Runtime:
 
     def __init__(self, folder, arguments, environment=None, **options):
         self.path = os.path.join(folder, "s")
-        kept = {key: value for key, value in os.environ.items() if not key.startswith("OUTRIGGER")}
+        # PYTHONUNBUFFERED would hide whether what a handler prints is flushed.
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(("OUTRIGGER", "PYTHON"))}
         env = {**kept, "PYTHONPATH": SOURCE, "OUTRIGGER_HANDLER_SOCKET": self.path, **(environment or {})}
         options.setdefault("stdin", subprocess.DEVNULL)
         options.setdefault("cwd", folder)

@@ -1,12 +1,13 @@
 """The parts that need no process: context, errors, signatures, JSON."""
 
 import pickle
+import struct
 import threading
 import unittest
 from datetime import datetime, timedelta, timezone
 
 import outrigger
-from outrigger import jsontext
+from outrigger import frames, jsontext
 from outrigger.context import parse_time
 from outrigger.errors import StartError
 from outrigger.functions import Function, collect
@@ -162,6 +163,21 @@ class Places(unittest.TestCase):
         slots.leave(abandoned)
         waiting.join(20)
         self.assertFalse(waiting.is_alive())
+
+
+class Writing(unittest.TestCase):
+    def test_a_socket_that_takes_little_at_a_time_gets_everything_in_order(self):
+        class Stingy:
+            taken = b""
+
+            def sendmsg(self, parts):
+                piece = b"".join(parts)[:7919]
+                self.taken += piece
+                return len(piece)
+
+        sock, parts = Stingy(), [b"<", bytes(range(256)) * 400, b"", b">"]
+        frames.send(sock, parts)
+        self.assertEqual(sock.taken, struct.pack(">I", 102402) + b"".join(parts))
 
 
 class Json(unittest.TestCase):
