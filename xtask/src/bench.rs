@@ -26,10 +26,25 @@ pub(crate) struct Options {
 
 pub(crate) fn run(bench: &Bench) -> anyhow::Result<()> {
     let Bench::Hop(options) = bench;
-    let build = ["build", "--release", "--quiet", "-p", "outrigger", "-p", "outrigger-benches"];
+    let build = [
+        "build",
+        "--release",
+        "--quiet",
+        "-p",
+        "outrigger",
+        "-p",
+        "outrigger-benches",
+    ];
     shell::run("release build", cargo(&build))?;
     let program = root().join("target/release/hop");
     let rounds = options.rounds.to_string();
-    let words = ["--output", &options.output, "--rounds", &rounds, "--only", &options.only];
+    let words = [
+        "--output",
+        &options.output,
+        "--rounds",
+        &rounds,
+        "--only",
+        &options.only,
+    ];
     shell::run("hop", command(&program.to_string_lossy(), &words))
 }

@@ -1,6 +1,6 @@
 //! The references that are written by the program itself, and the check that they are up to date.
 
-use std::fs;
+use std::{fmt::Write, fs};
 
 use anyhow::{Context, bail};
 use clap::Args;
@@ -22,8 +22,14 @@ struct Generated {
 }
 
 const FILES: &[Generated] = &[
-    Generated { path: "docs/reference/outrigger.schema.json", make: || outrigger(&["schema"]) },
-    Generated { path: "docs/reference/cli.md", make: cli },
+    Generated {
+        path: "docs/reference/outrigger.schema.json",
+        make: || outrigger(&["schema"]),
+    },
+    Generated {
+        path: "docs/reference/cli.md",
+        make: cli,
+    },
 ];
 
 const COMMANDS: &[&[&str]] = &[
@@ -70,7 +76,10 @@ pub(crate) fn check() -> anyhow::Result<()> {
         }
     }
     if !stale.is_empty() {
-        bail!("out of date: {}; write them anew with `cargo xtask generate`", stale.join(", "));
+        bail!(
+            "out of date: {}; write them anew with `cargo xtask generate`",
+            stale.join(", ")
+        );
     }
     eprintln!("== generated files are up to date");
     Ok(())
@@ -78,18 +87,27 @@ pub(crate) fn check() -> anyhow::Result<()> {
 
 /// The reference of every command, from its own help.
 fn cli() -> anyhow::Result<String> {
-    let mut text = String::from("# The command line\n\nWritten by `cargo xtask generate` from the program's own help.\n");
+    let mut text =
+        String::from("# The command line\n\nWritten by `cargo xtask generate` from the program's own help.\n");
     for words in COMMANDS {
         let help = outrigger(&[words, &["--help"][..]].concat())?;
-        let title = ["outrigger"].iter().chain(*words).copied().collect::<Vec<_>>().join(" ");
-        text.push_str(&format!("\n## `{title}`\n\n```text\n{}\n```\n", help.trim_end()));
+        let title = ["outrigger"]
+            .iter()
+            .chain(*words)
+            .copied()
+            .collect::<Vec<_>>()
+            .join(" ");
+        write!(text, "\n## `{title}`\n\n```text\n{}\n```\n", help.trim_end())?;
     }
     Ok(text)
 }
 
 fn outrigger(words: &[&str]) -> anyhow::Result<String> {
     let target = std::env::current_exe()?;
-    let binary = target.parent().map(|folder| folder.join("outrigger")).context("xtask is in the target folder")?;
+    let binary = target
+        .parent()
+        .map(|folder| folder.join("outrigger"))
+        .context("xtask is in the target folder")?;
     let mut program = command(&binary.to_string_lossy(), words);
     program.env("NO_COLOR", "1").env("COLUMNS", "100");
     output(program)

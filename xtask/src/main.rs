@@ -9,7 +9,11 @@ mod test;
 use clap::{Parser, Subcommand};
 
 #[derive(Debug, Parser)]
-#[command(name = "cargo xtask", about = "The one developer tool", arg_required_else_help = true)]
+#[command(
+    name = "cargo xtask",
+    about = "The one developer tool",
+    arg_required_else_help = true
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

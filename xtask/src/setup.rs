@@ -11,8 +11,11 @@ const PROGRAMS: &[(&str, &str)] = &[("python3", "python3"), ("strace", "strace")
 
 /// Installs what is missing; says how where it cannot.
 pub(crate) fn setup() -> anyhow::Result<()> {
-    let missing: Vec<&str> =
-        PROGRAMS.iter().filter(|(program, _)| !is_there(program)).map(|(_, package)| *package).collect();
+    let missing: Vec<&str> = PROGRAMS
+        .iter()
+        .filter(|(program, _)| !is_there(program))
+        .map(|(_, package)| *package)
+        .collect();
     if !missing.is_empty() {
         install(&missing)?;
     }
@@ -25,7 +28,10 @@ pub(crate) fn setup() -> anyhow::Result<()> {
 }
 
 fn is_there(program: &str) -> bool {
-    Command::new("sh").args(["-c", &format!("command -v {program} >/dev/null")]).status().is_ok_and(|it| it.success())
+    Command::new("sh")
+        .args(["-c", &format!("command -v {program} >/dev/null")])
+        .status()
+        .is_ok_and(|it| it.success())
 }
 
 fn install(packages: &[&str]) -> anyhow::Result<()> {
@@ -39,5 +45,8 @@ fn install(packages: &[&str]) -> anyhow::Result<()> {
 }
 
 fn is_root() -> bool {
-    Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.trim_ascii() == b"0")
+    Command::new("id")
+        .arg("-u")
+        .output()
+        .is_ok_and(|output| output.stdout.trim_ascii() == b"0")
 }

@@ -10,7 +10,10 @@ use anyhow::{Context, ensure};
 
 /// The folder of the workspace.
 pub(crate) fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is in the workspace").to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("xtask is in the workspace")
+        .to_owned()
 }
 
 /// `cargo` with these words, in the workspace.
@@ -29,7 +32,9 @@ pub(crate) fn command(program: &str, words: &[&str]) -> Command {
 pub(crate) fn run(heading: &str, mut command: Command) -> anyhow::Result<()> {
     eprintln!("\n== {heading}");
     let began = Instant::now();
-    let status = command.status().with_context(|| format!("cannot run {}", in_words(&command)))?;
+    let status = command
+        .status()
+        .with_context(|| format!("cannot run {}", in_words(&command)))?;
     ensure!(status.success(), "{heading} failed: {} ({status})", in_words(&command));
     eprintln!("== {heading}: {:.1} s", began.elapsed().as_secs_f64());
     Ok(())
@@ -37,9 +42,16 @@ pub(crate) fn run(heading: &str, mut command: Command) -> anyhow::Result<()> {
 
 /// What it printed on standard output.
 pub(crate) fn output(mut command: Command) -> anyhow::Result<String> {
-    let output = command.output().with_context(|| format!("cannot run {}", in_words(&command)))?;
+    let output = command
+        .output()
+        .with_context(|| format!("cannot run {}", in_words(&command)))?;
     let errors = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{} failed ({}): {errors}", in_words(&command), output.status);
+    ensure!(
+        output.status.success(),
+        "{} failed ({}): {errors}",
+        in_words(&command),
+        output.status
+    );
     String::from_utf8(output.stdout).with_context(|| format!("{} printed no text", in_words(&command)))
 }
 

@@ -16,21 +16,43 @@ pub(crate) struct Options {
 }
 
 /// Python's own tests: the runtime and the example.
-const PYTHON: &[(&str, &str)] = &[("Python runtime", "sdks/python/tests"), ("digits example", "examples/digits")];
+const PYTHON: &[(&str, &str)] = &[
+    ("Python runtime", "sdks/python/tests"),
+    ("digits example", "examples/digits"),
+];
 
 pub(crate) fn test(options: &Options) -> anyhow::Result<()> {
     setup::setup()?;
     run("format", cargo(&["fmt", "--all", "--check"]))?;
-    run("lints", cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"]))?;
-    run("a build without the heavy parts", cargo(&["check", "--quiet", "-p", "outrigger", "--no-default-features"]))?;
+    run(
+        "lints",
+        cargo(&[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--quiet",
+            "--",
+            "--deny",
+            "warnings",
+        ]),
+    )?;
+    run(
+        "a build without the heavy parts",
+        cargo(&["check", "--quiet", "-p", "outrigger", "--no-default-features"]),
+    )?;
     let mut tests = cargo(&["test", "--workspace", "--quiet"]);
     if options.faults {
         tests.env("OUTRIGGER_FAULT_ROUNDS", "200");
     }
     run("tests and doc tests", tests)?;
     for (name, folder) in PYTHON {
-        let mut python = command("python3", &["-m", "unittest", "discover", "--quiet", "-s", folder, "-t", folder]);
-        python.env("PYTHONPATH", "sdks/python/src").env("PYTHONDONTWRITEBYTECODE", "1");
+        let mut python = command(
+            "python3",
+            &["-m", "unittest", "discover", "--quiet", "-s", folder, "-t", folder],
+        );
+        python
+            .env("PYTHONPATH", "sdks/python/src")
+            .env("PYTHONDONTWRITEBYTECODE", "1");
         run(name, python)?;
     }
     generate::check()

@@ -138,10 +138,13 @@ impl Ends {
     }
 }
 
-const DAY: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
+const DAY: std::time::Duration = std::time::Duration::from_hours(24);
 
 fn retention(end: &EndConfig, keep: std::time::Duration, max: Option<u64>) -> Retention {
-    Retention { keep: Some(end.keep.map_or(keep, Into::into)), max: end.max.or(max) }
+    Retention {
+        keep: Some(end.keep.map_or(keep, Into::into)),
+        max: end.max.or(max),
+    }
 }
 
 fn one() -> NonZeroUsize {

@@ -65,7 +65,13 @@ const END_CLOSED: Duration = Duration::from_secs(5);
 
 impl Dispatch {
     pub(crate) fn new(queue: Arc<dyn Queue>, prefix: Arc<str>, happy: End, error: End) -> Self {
-        Self { queue, prefix, happy, error, known: Mutex::default() }
+        Self {
+            queue,
+            prefix,
+            happy,
+            error,
+            known: Mutex::default(),
+        }
     }
 
     /// A target's queue; `None` where what arrives is discarded.
@@ -82,16 +88,27 @@ impl Dispatch {
     ///
     /// A queue that cannot answer now is given the benefit of the doubt: the put will tell.
     pub(crate) async fn exists(&self, target: &Target) -> bool {
-        let Some(queue) = self.queue_of(target) else { return true };
+        let Some(queue) = self.queue_of(target) else {
+            return true;
+        };
         let fresh = |seen: &Instant| seen.elapsed() < KNOWN_FOR;
-        if self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&queue).is_some_and(fresh) {
+        if self
+            .known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&queue)
+            .is_some_and(fresh)
+        {
             return true;
         }
         match self.queue.exists(&queue).await {
             Ok(false) => false,
             Err(_) => true,
             Ok(true) => {
-                self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(queue, Instant::now());
+                self.known
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .insert(queue, Instant::now());
                 true
             }
         }
@@ -102,7 +119,12 @@ impl Dispatch {
         let Parcel { outputs, mut events } = parcel;
         let puts: Vec<Put> = outputs
             .into_iter()
-            .filter_map(|output| Some(Put { queue: self.queue_of(&output.target)?, body: output.body }))
+            .filter_map(|output| {
+                Some(Put {
+                    queue: self.queue_of(&output.target)?,
+                    body: output.body,
+                })
+            })
             .collect();
         let mut delivery = delivery;
         loop {
@@ -156,7 +178,9 @@ fn unsettled(error: &QueueError) -> Handover {
 
 /// Whether a refusal is about a queue that only events go to.
 fn concerns_events(error: &QueueError, puts: &[Put], events: &[Put]) -> bool {
-    let (QueueError::NoQueue { queue } | QueueError::TooLarge { queue, .. }) = error else { return false };
+    let (QueueError::NoQueue { queue } | QueueError::TooLarge { queue, .. }) = error else {
+        return false;
+    };
     let among = |all: &[Put]| all.iter().any(|put| put.queue.as_ref() == queue);
     among(events) && !among(puts)
 }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use queues::{Put, Queue, QueueError};
 use tokio::sync::mpsc;
 use tracing::debug;
-use wire::{Envelope, Interim, Happening, JobEvent, Json};
+use wire::{Envelope, Happening, Interim, JobEvent, Json};
 
 use crate::Metrics;
 
@@ -75,16 +75,19 @@ struct Following {
 
 impl Reporter {
     pub(crate) fn new(envelope: &Envelope, actor: &Arc<str>, courier: &Courier) -> Self {
-        let following = envelope.header("reply_to").filter(|queue| !queue.is_empty()).map(|reply_to| Following {
-            courier: courier.clone(),
-            reply_to: reply_to.into(),
-            job: envelope.header("job").unwrap_or_else(|| envelope.id().to_owned()),
-            id: envelope.id().to_owned(),
-            parent_id: envelope.parent_id(),
-            actor: actor.clone(),
-            current: envelope.current(),
-            seq: 0,
-        });
+        let following = envelope
+            .header("reply_to")
+            .filter(|queue| !queue.is_empty())
+            .map(|reply_to| Following {
+                courier: courier.clone(),
+                reply_to: reply_to.into(),
+                job: envelope.header("job").unwrap_or_else(|| envelope.id().to_owned()),
+                id: envelope.id().to_owned(),
+                parent_id: envelope.parent_id(),
+                actor: actor.clone(),
+                current: envelope.current(),
+                seq: 0,
+            });
         Self { following }
     }
 
@@ -128,7 +131,11 @@ impl Reporter {
 impl Following {
     fn compose(&mut self, kind: Happening, child: Option<&str>, data: Option<Json>) -> Put {
         self.seq += 1;
-        let parent_id = if child.is_some() { Some(self.id.clone()) } else { self.parent_id.clone() };
+        let parent_id = if child.is_some() {
+            Some(self.id.clone())
+        } else {
+            self.parent_id.clone()
+        };
         let event = JobEvent {
             event: kind,
             job: self.job.clone(),

@@ -56,7 +56,7 @@ pub enum Fate {
     /// Outputs go on along the route, none means that the original goes to the happy end; the input is done.
     Forward(Vec<Part>),
     /// The original goes to the error end with this record; the input is done.
-    Bury(Fault),
+    Bury(Box<Fault>),
     /// Back into the queue.
     Again(Again),
 }
@@ -66,10 +66,12 @@ impl Policy {
     ///
     /// # Errors
     /// The failure, when the message used up its deliveries.
-    pub fn admit(&self, tries: Tries) -> Result<(), Fault> {
+    pub fn admit(&self, tries: Tries) -> Result<(), Box<Fault>> {
         let used_up = self.kind == Kind::Ordinary
             && self.max_deliveries > 0
-            && tries.deliveries.is_some_and(|deliveries| deliveries > self.max_deliveries);
+            && tries
+                .deliveries
+                .is_some_and(|deliveries| deliveries > self.max_deliveries);
         if !used_up {
             return Ok(());
         }
@@ -94,7 +96,7 @@ impl Policy {
     }
 
     /// The end of a message's way; at an end actor it has nowhere else to go, and is tried again.
-    pub fn bury(&self, fault: Fault, tries: Tries, chance: f64) -> Fate {
+    pub fn bury(&self, fault: Box<Fault>, tries: Tries, chance: f64) -> Fate {
         match self.kind {
             Kind::Ordinary => Fate::Bury(fault),
             Kind::End => {
@@ -111,9 +113,12 @@ impl Policy {
         };
         let attempts = self.retry.unwrap_or_default().attempts.get();
         if !wanted || tries.attempt >= attempts {
-            return self.bury(fault, tries, chance);
+            return self.bury(Box::new(fault), tries, chance);
         }
-        let delay = self.backoff().delay(tries.attempt, chance).max(fault.retry_after.unwrap_or_default());
+        let delay = self
+            .backoff()
+            .delay(tries.attempt, chance)
+            .max(fault.retry_after.unwrap_or_default());
         Fate::Again(Again::attempt(tries.attempt + 1, delay))
     }
 
@@ -124,8 +129,11 @@ impl Policy {
 }
 
 /// A failure of ours.
-pub(crate) fn fault(code: &str, message: impl Into<String>) -> Fault {
-    Fault { code: Some(code.to_owned()), ..Fault::new(message) }
+pub(crate) fn fault(code: &str, message: impl Into<String>) -> Box<Fault> {
+    Box::new(Fault {
+        code: Some(code.to_owned()),
+        ..Fault::new(message)
+    })
 }
 
 /// An error and its causes, in one line.
@@ -135,4 +143,200 @@ pub(crate) fn in_full(error: &dyn Error) -> String {
 }
 
 /// After a lost connection.
-const LOST: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
+const LOST: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_mins(1));
+
+#[cfg(test)]
+mod tests {
+    use std::{io, num::NonZeroU32};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn policy(retry: Option<Retry>) -> Policy {
+        Policy {
+            retry,
+            max_deliveries: 3,
+            kind: Kind::Ordinary,
+        }
+    }
+
+    fn three_attempts() -> Policy {
+        policy(Some(Retry {
+            attempts: NonZeroU32::new(3).expect("three is not zero"),
+            ..Retry::default()
+        }))
+    }
+
+    fn tries(attempt: u32) -> Tries {
+        Tries {
+            attempt,
+            deliveries: Some(1),
+        }
+    }
+
+    fn fails(retryable: Option<bool>) -> Reply {
+        Reply::Fault(Fault {
+            retryable,
+            ..Fault::new("no model")
+        })
+    }
+
+    fn lost() -> HandlerError {
+        HandlerError::Lost {
+            handler: "h".into(),
+            source: io::ErrorKind::ConnectionReset.into(),
+        }
+    }
+
+    fn after(policy: Policy, ending: Result<Reply, HandlerError>, tries: Tries) -> Fate {
+        policy.after(ending, Trial::Ordinary, tries, 0.0)
+    }
+
+    fn code(fate: &Fate) -> Option<&str> {
+        match fate {
+            Fate::Bury(fault) => Some(fault.code.as_deref().unwrap_or(code::HANDLER_ERROR)),
+            _ => None,
+        }
+    }
+
+    fn again(fate: &Fate) -> Option<Again> {
+        match fate {
+            Fate::Again(again) => Some(*again),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn without_a_retry_policy_only_an_error_that_says_so_is_tried_again() {
+        assert_eq!(
+            code(&after(policy(None), Ok(fails(None)), tries(1))),
+            Some("handler_error")
+        );
+        assert_eq!(
+            code(&after(policy(None), Ok(fails(Some(false))), tries(1))),
+            Some("handler_error")
+        );
+        let first = again(&after(policy(None), Ok(fails(Some(true))), tries(1))).expect("tried again");
+        assert_eq!(
+            (first.attempt, first.counted, first.after),
+            (Some(2), false, Duration::from_secs(1))
+        );
+        assert!(again(&after(policy(None), Ok(fails(Some(true))), tries(4))).is_some());
+        assert_eq!(
+            code(&after(policy(None), Ok(fails(Some(true))), tries(5))),
+            Some("handler_error"),
+            "five in all"
+        );
+    }
+
+    #[test]
+    fn with_a_retry_policy_every_error_is_tried_again_but_one_that_refuses() {
+        assert!(again(&after(three_attempts(), Ok(fails(None)), tries(2))).is_some());
+        assert_eq!(
+            code(&after(three_attempts(), Ok(fails(None)), tries(3))),
+            Some("handler_error")
+        );
+        assert_eq!(
+            code(&after(three_attempts(), Ok(fails(Some(false))), tries(1))),
+            Some("handler_error")
+        );
+    }
+
+    #[test]
+    fn a_handlers_own_wish_raises_the_delay_and_never_lowers_it() {
+        let wish = |seconds| {
+            let retry_after = Some(Duration::from_secs(seconds));
+            let fault = Fault {
+                retryable: Some(true),
+                retry_after,
+                ..Fault::new("later")
+            };
+            again(&after(policy(None), Ok(Reply::Fault(fault)), tries(3)))
+                .expect("tried again")
+                .after
+        };
+        assert_eq!(wish(90), Duration::from_secs(90));
+        assert_eq!(wish(1), Duration::from_secs(4));
+    }
+
+    #[test]
+    fn a_lost_connection_counts_as_a_delivery_and_waits_longer_each_time() {
+        let delay = |deliveries| {
+            let tries = Tries {
+                attempt: 2,
+                deliveries: Some(deliveries),
+            };
+            let again = again(&after(policy(None), Err(lost()), tries)).expect("put back");
+            assert!(again.counted);
+            assert_eq!(again.attempt, None, "the attempt stays");
+            again.after.as_secs()
+        };
+        assert_eq!([1, 2, 3].map(delay), [1, 2, 4]);
+        assert!((40..=60).contains(&delay(30)));
+    }
+
+    #[test]
+    fn what_was_never_written_counts_as_nothing() {
+        let refused = HandlerError::Unreachable {
+            handler: "h".into(),
+            source: io::ErrorKind::ConnectionRefused.into(),
+        };
+        assert_eq!(
+            again(&after(policy(None), Err(refused), tries(1))),
+            Some(Again::UNCOUNTED)
+        );
+    }
+
+    #[test]
+    fn a_timeout_is_terminal_even_with_a_retry_policy_and_a_probe_that_times_out_is_put_back() {
+        let timeout = || HandlerError::Timeout {
+            handler: "h".into(),
+            after: Duration::from_secs(1),
+        };
+        assert_eq!(
+            code(&after(three_attempts(), Err(timeout()), tries(1))),
+            Some("timeout")
+        );
+        let probe = three_attempts().after(Err(timeout()), Trial::Probe, tries(1), 0.0);
+        assert!(again(&probe).expect("put back").counted);
+    }
+
+    #[test]
+    fn a_message_whose_deliveries_never_finish_is_called_as_often_as_allowed_and_no_more() {
+        let at = |deliveries| policy(None).admit(Tries { attempt: 1, deliveries });
+        assert!(at(Some(3)).is_ok());
+        assert_eq!(at(Some(4)).unwrap_err().code.as_deref(), Some(code::ATTEMPTS_EXHAUSTED));
+        assert!(at(None).is_ok(), "a queue that does not count sets no limit");
+        let unlimited = Policy {
+            max_deliveries: 0,
+            ..policy(None)
+        };
+        assert!(
+            unlimited
+                .admit(Tries {
+                    attempt: 1,
+                    deliveries: Some(1000)
+                })
+                .is_ok()
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_ever_leaves_an_end_actor(kind in 0..5, attempt in 1_u32..1000, deliveries in 1_u32..1000) {
+            let ending = match kind {
+                0 => Ok(fails(None)),
+                1 => Ok(fails(Some(true))),
+                2 => Err(lost()),
+                3 => Err(HandlerError::Timeout { handler: "h".into(), after: Duration::from_secs(1) }),
+                _ => Err(HandlerError::Deadline { handler: "h".into(), after: Duration::ZERO }),
+            };
+            let end = Policy { kind: Kind::End, ..three_attempts() };
+            let tries = Tries { attempt, deliveries: Some(deliveries) };
+            prop_assert!(end.admit(tries).is_ok());
+            let fate = after(end, ending, tries);
+            prop_assert!(matches!(fate, Fate::Again(_)), "{fate:?}");
+        }
+    }
+}

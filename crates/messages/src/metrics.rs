@@ -1,6 +1,6 @@
 //! The message plane's metrics.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use chassis::telemetry::Metrics as Registry;
 use prometheus_client::{
@@ -85,7 +85,11 @@ impl Metrics {
             hop: Family::new_with_constructor(durations),
             events_lost: Family::default(),
         };
-        registry.register("actor_messages_received", "Deliveries taken from the actor's queue", families.received.clone());
+        registry.register(
+            "actor_messages_received",
+            "Deliveries taken from the actor's queue",
+            families.received.clone(),
+        );
         registry.register(
             "actor_messages_settled",
             "Deliveries ended, by outcome: forwarded, failed, put_back, lost",
@@ -116,13 +120,25 @@ impl Metrics {
             "Job events that could not be put, by reason",
             families.events_lost.clone(),
         );
-        Self { families: Arc::new(families) }
+        Self {
+            families: Arc::new(families),
+        }
     }
 
     pub(crate) fn actor(&self, actor: &str) -> ActorMetrics {
         let families = &self.families;
-        let label = ActorLabel { actor: actor.to_owned() };
-        let settled = |outcome| families.settled.get_or_create(&SettledLabels { actor: actor.to_owned(), outcome }).clone();
+        let label = ActorLabel {
+            actor: actor.to_owned(),
+        };
+        let settled = |outcome| {
+            families
+                .settled
+                .get_or_create(&SettledLabels {
+                    actor: actor.to_owned(),
+                    outcome,
+                })
+                .clone()
+        };
         ActorMetrics {
             received: families.received.get_or_create(&label).clone(),
             forwarded: settled("forwarded"),
@@ -151,14 +167,16 @@ impl Metrics {
 impl ActorMetrics {
     /// Counts a message that went to the error end. Handlers choose codes; what is no plain word is one label.
     pub(crate) fn failed_with(&self, code: &str) {
-        let plain = code.len() <= 64 && code.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.:".contains(&byte));
+        let plain = code.len() <= 64
+            && code
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"_-.:".contains(&byte));
         let code = if plain { code } else { "_other" };
-        let labels = FailedLabels { actor: self.actor.clone(), code: code.to_owned() };
+        let labels = FailedLabels {
+            actor: self.actor.clone(),
+            code: code.to_owned(),
+        };
         self.families.failed.get_or_create(&labels).inc();
         self.failed.inc();
-    }
-
-    pub(crate) fn took(&self, histogram: &Histogram, duration: Duration) {
-        histogram.observe(duration.as_secs_f64());
     }
 }

@@ -73,29 +73,54 @@ impl Plane {
         observer: Option<Arc<dyn Observer>>,
         drain: &Drain,
     ) -> Self {
-        let end = |name: &str, discard| End { queue: format!("{prefix}{name}").into(), discard };
+        let end = |name: &str, discard| End {
+            queue: format!("{prefix}{name}").into(),
+            discard,
+        };
         let happy = end(ends.happy_name(), ends.happy.discard);
         let error = end(ends.error_name(), ends.error.discard);
         let dispatch = Arc::new(Dispatch::new(queue.clone(), prefix.into(), happy, error));
         let courier = Courier::new(queue.clone(), metrics.clone(), drain);
         let ends = [ends.happy_name().into(), ends.error_name().into()];
-        Self { queue, prefix: prefix.into(), dispatch, ends, courier, metrics, observer }
+        Self {
+            queue,
+            prefix: prefix.into(),
+            dispatch,
+            ends,
+            courier,
+            metrics,
+            observer,
+        }
     }
 
     /// The station of one actor, whose handlers are in `pool` and whose readiness is told to `health`.
     pub fn station(&self, name: &str, config: &ActorConfig, pool: Pool, health: Component) -> Station {
-        let kind = if self.ends.iter().any(|end| &**end == name) { Kind::End } else { Kind::Ordinary };
+        let kind = if self.ends.iter().any(|end| &**end == name) {
+            Kind::End
+        } else {
+            Kind::Ordinary
+        };
         let actor = Actor {
             name: name.into(),
             input: config.input,
-            policy: Policy { retry: config.retry, max_deliveries: config.max_deliveries, kind },
+            policy: Policy {
+                retry: config.retry,
+                max_deliveries: config.max_deliveries,
+                kind,
+            },
             dispatch: self.dispatch.clone(),
             courier: self.courier.clone(),
             metrics: self.metrics.actor(name),
             observer: self.observer.clone(),
         };
         let source = format!("{}{name}", self.prefix).into();
-        Station { actor: Arc::new(actor), source, queue: self.queue.clone(), pool, health }
+        Station {
+            actor: Arc::new(actor),
+            source,
+            queue: self.queue.clone(),
+            pool,
+            health,
+        }
     }
 }
 
@@ -182,6 +207,8 @@ impl Station {
 
 impl fmt::Debug for Actor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Actor").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Actor")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }

@@ -50,7 +50,15 @@ pub(crate) async fn run(actor: Arc<Actor>, slot: Slot, delivery: Delivery, drain
         Kind::End => Envelope::decode_at_end(delivery.body().clone()),
     };
     match decoded {
-        Ok(envelope) => Step { actor: &actor, envelope, taken }.run(slot, delivery, &drain).await,
+        Ok(envelope) => {
+            Step {
+                actor: &actor,
+                envelope,
+                taken,
+            }
+            .run(slot, delivery, &drain)
+            .await;
+        }
         Err(invalid) => {
             drop(slot);
             actor.bury_invalid(delivery, &invalid).await;
@@ -70,27 +78,23 @@ impl Step<'_> {
         let tries = tries(&delivery, envelope);
         let mut reporter = Reporter::new(envelope, &actor.name, &actor.courier);
         let mut handler_time = Duration::ZERO;
-        let fate = match self.admit(tries).await {
-            Err(fault) => {
-                drop(slot);
-                actor.policy.bury(fault, tries, fastrand::f64())
-            }
-            Ok(()) => {
-                reporter.received();
-                let called = Instant::now();
-                let exchange = self.call(slot, tries, &mut reporter);
-                let fate = tokio::select! {
-                    biased;
-                    fate = exchange => fate,
-                    () = drain.cut() => {
-                        warn!(actor = %actor.name, message = envelope.id(), "cut off by the shutdown, put back");
-                        Fate::Again(Again::UNCOUNTED)
-                    }
-                };
-                handler_time = called.elapsed();
-                actor.metrics.took(&actor.metrics.handler, handler_time);
-                fate
-            }
+        let fate = if let Err(fault) = self.admit(tries).await {
+            drop(slot);
+            actor.policy.bury(fault, tries, fastrand::f64())
+        } else {
+            reporter.received();
+            let called = Instant::now();
+            let fate = tokio::select! {
+                biased;
+                fate = self.call(slot, tries, &mut reporter) => fate,
+                () = drain.cut() => {
+                    warn!(actor = %actor.name, message = envelope.id(), "cut off by the shutdown, put back");
+                    Fate::Again(Again::UNCOUNTED)
+                }
+            };
+            handler_time = called.elapsed();
+            actor.metrics.handler.observe(handler_time.as_secs_f64());
+            fate
         };
         match fate {
             Fate::Forward(parts) => self.forward(delivery, &parts, tries, &mut reporter).await,
@@ -106,17 +110,25 @@ impl Step<'_> {
             }
         }
         let whole = self.taken.elapsed();
-        actor.metrics.took(&actor.metrics.hop, whole);
+        actor.metrics.hop.observe(whole.as_secs_f64());
         if let Some(observer) = &actor.observer {
-            observer.hop(&Hop { actor: &actor.name, message: envelope.id(), whole, handler: handler_time });
+            observer.hop(&Hop {
+                actor: &actor.name,
+                message: envelope.id(),
+                whole,
+                handler: handler_time,
+            });
         }
     }
 
     /// Whether the handler may be called.
-    async fn admit(&self, tries: Tries) -> Result<(), Fault> {
+    async fn admit(&self, tries: Tries) -> Result<(), Box<Fault>> {
         let (actor, envelope) = (self.actor, &self.envelope);
         if envelope.deadline().is_some_and(|deadline| deadline <= Timestamp::now()) {
-            return Err(fault(code::DEADLINE_EXCEEDED, "the deadline had passed before the handler was called"));
+            return Err(fault(
+                code::DEADLINE_EXCEEDED,
+                "the deadline had passed before the handler was called",
+            ));
         }
         actor.policy.admit(tries)?;
         if actor.policy.kind == Kind::End {
@@ -160,15 +172,24 @@ impl Step<'_> {
 
     async fn forward(&self, delivery: Delivery, parts: &[Part], tries: Tries, reporter: &mut Reporter) {
         if self.actor.policy.kind == Kind::End {
-            let nothing = Parcel { outputs: Vec::new(), events: Vec::new() };
-            return self.hand_over(delivery, nothing, tries, reporter, &Way::Forwarded).await;
+            let nothing = Parcel {
+                outputs: Vec::new(),
+                events: Vec::new(),
+            };
+            return self
+                .hand_over(delivery, nothing, tries, reporter, &Way::Forwarded)
+                .await;
         }
         match routing::next(&self.envelope, parts) {
             Ok(outputs) => {
-                let events = self.events(&outputs, parts, reporter);
-                self.hand_over(delivery, Parcel { outputs, events }, tries, reporter, &Way::Forwarded).await;
+                let events = events(&outputs, parts, reporter);
+                self.hand_over(delivery, Parcel { outputs, events }, tries, reporter, &Way::Forwarded)
+                    .await;
             }
-            Err(refused) => self.bury(delivery, &fault(code::BAD_REPLY, refused.to_string()), tries, reporter).await,
+            Err(refused) => {
+                self.bury(delivery, &fault(code::BAD_REPLY, refused.to_string()), tries, reporter)
+                    .await;
+            }
         }
     }
 
@@ -176,19 +197,16 @@ impl Step<'_> {
         let record = fault.record(&self.actor.name, tries.attempt, Timestamp::now());
         let output = routing::failed(&self.envelope, &record);
         let event = reporter.last(Happening::Failed, None, || Some(Json::from_value(&record)));
-        let parcel = Parcel { outputs: vec![output], events: event.into_iter().collect() };
-        self.hand_over(delivery, parcel, tries, reporter, &Way::Failed(record.code)).await;
+        let parcel = Parcel {
+            outputs: vec![output],
+            events: event.into_iter().collect(),
+        };
+        self.hand_over(delivery, parcel, tries, reporter, &Way::Failed(record.code))
+            .await;
     }
 
     /// Hands over; a refused output makes the message a failed one, and a refused failure goes back to wait.
-    async fn hand_over(
-        &self,
-        delivery: Delivery,
-        parcel: Parcel,
-        tries: Tries,
-        reporter: &mut Reporter,
-        way: &Way,
-    ) {
+    async fn hand_over(&self, delivery: Delivery, parcel: Parcel, tries: Tries, reporter: &mut Reporter, way: &Way) {
         let metrics = &self.actor.metrics;
         match (self.actor.dispatch.hand_over(delivery, parcel).await, way) {
             (Handover::Safe, Way::Forwarded) => {
@@ -211,22 +229,6 @@ impl Step<'_> {
             }
         }
     }
-
-    /// `done` for each output that ends the route, `forwarded` for the others and wherever there are several.
-    fn events(&self, outputs: &[Output], parts: &[Part], reporter: &mut Reporter) -> Vec<Put> {
-        let goes_on = outputs.len() > 1 || outputs.iter().any(|output| output.target != Target::HappyEnd);
-        let forwarded = goes_on.then(|| {
-            let ids = || Some(Json::from_value(&outputs.iter().map(|output| &output.id).collect::<Vec<_>>()));
-            reporter.last(Happening::Forwarded, None, ids)
-        });
-        let mut events: Vec<Put> = forwarded.flatten().into_iter().collect();
-        for (index, output) in outputs.iter().enumerate().filter(|(_, output)| output.target == Target::HappyEnd) {
-            let child = (index > 0).then_some(output.id.as_str());
-            let result = || Some(parts.get(index).map_or_else(Json::null, |part| part.payload.clone()));
-            events.extend(reporter.last(Happening::Done, child, result));
-        }
-        events
-    }
 }
 
 impl Actor {
@@ -234,14 +236,24 @@ impl Actor {
     async fn bury_invalid(&self, delivery: Delivery, invalid: &InvalidEnvelope) {
         let fault = fault(code::INVALID_ENVELOPE, invalid.to_string());
         let attempt = delivery.tally().attempt.unwrap_or(1);
-        let tries = Tries { attempt, deliveries: delivery.tally().deliveries };
+        let tries = Tries {
+            attempt,
+            deliveries: delivery.tally().deliveries,
+        };
         warn!(actor = %self.name, queue = %delivery.queue(), error = %invalid, "not an envelope");
         match self.policy.bury(fault, tries, fastrand::f64()) {
             Fate::Bury(fault) => {
                 let record = fault.record(&self.name, attempt, Timestamp::now());
                 let body = wire::buried(invalid, &record);
-                let output = Output { target: Target::ErrorEnd, id: String::new(), body };
-                let parcel = Parcel { outputs: vec![output], events: Vec::new() };
+                let output = Output {
+                    target: Target::ErrorEnd,
+                    id: String::new(),
+                    body,
+                };
+                let parcel = Parcel {
+                    outputs: vec![output],
+                    events: Vec::new(),
+                };
                 match self.dispatch.hand_over(delivery, parcel).await {
                     Handover::Safe => self.metrics.failed_with(code::INVALID_ENVELOPE),
                     Handover::Refused(delivery, refusal) => self.dispatch.keep(*delivery, &refusal.error).await,
@@ -259,12 +271,39 @@ impl Actor {
     }
 }
 
-fn tries(delivery: &Delivery, envelope: &Envelope) -> Tries {
-    let tally = delivery.tally();
-    Tries { attempt: tally.attempt.unwrap_or_else(|| envelope.attempt()), deliveries: tally.deliveries }
+/// `done` for each output that ends the route, `forwarded` for the others and wherever there are several.
+fn events(outputs: &[Output], parts: &[Part], reporter: &mut Reporter) -> Vec<Put> {
+    let goes_on = outputs.len() > 1 || outputs.iter().any(|output| output.target != Target::HappyEnd);
+    let forwarded = goes_on.then(|| {
+        let ids = || {
+            Some(Json::from_value(
+                &outputs.iter().map(|output| &output.id).collect::<Vec<_>>(),
+            ))
+        };
+        reporter.last(Happening::Forwarded, None, ids)
+    });
+    let mut events: Vec<Put> = forwarded.flatten().into_iter().collect();
+    for (index, output) in outputs
+        .iter()
+        .enumerate()
+        .filter(|(_, output)| output.target == Target::HappyEnd)
+    {
+        let child = (index > 0).then_some(output.id.as_str());
+        let result = || Some(parts.get(index).map_or_else(Json::null, |part| part.payload.clone()));
+        events.extend(reporter.last(Happening::Done, child, result));
+    }
+    events
 }
 
-fn mismatch(here: Option<&str>, actor: &str, envelope: &Envelope) -> Fault {
+fn tries(delivery: &Delivery, envelope: &Envelope) -> Tries {
+    let tally = delivery.tally();
+    Tries {
+        attempt: tally.attempt.unwrap_or_else(|| envelope.attempt()),
+        deliveries: tally.deliveries,
+    }
+}
+
+fn mismatch(here: Option<&str>, actor: &str, envelope: &Envelope) -> Box<Fault> {
     let why = match here {
         Some(here) => format!("the route says that actor `{here}` has the message, but it came to `{actor}`"),
         None if envelope.actors().is_empty() => "the route is empty".to_owned(),
@@ -277,7 +316,7 @@ fn mismatch(here: Option<&str>, actor: &str, envelope: &Envelope) -> Fault {
     fault(code::ROUTE_MISMATCH, why)
 }
 
-fn no_queue(next: &Target, dispatch: &Dispatch) -> Fault {
+fn no_queue(next: &Target, dispatch: &Dispatch) -> Box<Fault> {
     let queue = dispatch.queue_of(next).unwrap_or_default();
     fault(
         code::NO_QUEUE,

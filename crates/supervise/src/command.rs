@@ -51,7 +51,9 @@ impl ProcessSpec {
 ///
 /// Removed are `OUTRIGGER_*`, `ASYA_*_URL`, `ASYA_*_PASSWORD` and the `_FILE` forms of those.
 pub fn clean_environment(ours: impl IntoIterator<Item = (OsString, OsString)>) -> BTreeMap<OsString, OsString> {
-    ours.into_iter().filter(|(name, _)| !is_ours(&name.to_string_lossy())).collect()
+    ours.into_iter()
+        .filter(|(name, _)| !is_ours(&name.to_string_lossy()))
+        .collect()
 }
 
 fn is_ours(name: &str) -> bool {

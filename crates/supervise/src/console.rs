@@ -39,7 +39,11 @@ pub enum Style {
 impl Style {
     /// Coloured on a terminal, unless the user has asked for none (`NO_COLOR`).
     pub fn detect(no_color: bool) -> Self {
-        if !no_color && io::stdout().is_terminal() { Self::Coloured } else { Self::Plain }
+        if !no_color && io::stdout().is_terminal() {
+            Self::Coloured
+        } else {
+            Self::Plain
+        }
     }
 }
 
@@ -82,7 +86,16 @@ impl Console {
                 Ok(0) | Err(_) => return,
                 Ok(_) => {}
             }
-            if self.lines.send(Line { stream, prefix: prefix.clone(), text }).await.is_err() {
+            if self
+                .lines
+                .send(Line {
+                    stream,
+                    prefix: prefix.clone(),
+                    text,
+                })
+                .await
+                .is_err()
+            {
                 return;
             }
         }
@@ -146,7 +159,11 @@ mod tests {
     #[test]
     fn a_line_is_written_once_with_its_name_and_one_newline() {
         let mut out = Vec::new();
-        let line = |text: &[u8]| Line { stream: Stream::Out, prefix: "a.1 | ".into(), text: text.to_vec() };
+        let line = |text: &[u8]| Line {
+            stream: Stream::Out,
+            prefix: "a.1 | ".into(),
+            text: text.to_vec(),
+        };
         write(&mut out, &line(b"hello\n")).unwrap();
         write(&mut out, &line(b"cut")).unwrap();
         assert_eq!(out, b"a.1 | hello\na.1 | cut\n");

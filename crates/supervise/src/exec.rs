@@ -43,7 +43,10 @@ pub enum ExecError {
 pub fn exec(parent: u32, program: OsString, arguments: Vec<OsString>) -> ExecError {
     let name = program.to_string_lossy().into_owned();
     if let Err(error) = prctl::set_pdeathsig(Signal::SIGKILL) {
-        return ExecError::Untied { program: name, source: error.into() };
+        return ExecError::Untied {
+            program: name,
+            source: error.into(),
+        };
     }
     // The parent may have ended between the fork and the line above; the signal is not sent for that.
     if i64::from(getppid().as_raw()) != i64::from(parent) {

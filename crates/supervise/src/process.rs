@@ -15,10 +15,7 @@ use nix::{
 };
 use tokio::process::{Child, ChildStdin, Command};
 
-use crate::{
-    Console, ProcessSpec, Spawner,
-    console::Stream,
-};
+use crate::{Console, ProcessSpec, Spawner, console::Stream};
 
 /// A process in a group of its own, tied to ours.
 #[derive(Debug)]
@@ -57,7 +54,11 @@ impl Process {
         let group = child.id().expect("a process that was not waited for has an id");
         pass(drain, console, name, Stream::Out, child.stdout.take());
         pass(drain, console, name, Stream::Err, child.stderr.take());
-        Ok(Self { _lifeline: child.stdin.take(), child, group })
+        Ok(Self {
+            _lifeline: child.stdin.take(),
+            child,
+            group,
+        })
     }
 
     /// The process group's number, the same as its leader's.

@@ -54,9 +54,19 @@ impl Record {
     /// `sockets` is the folder of our handlers' sockets; whoever finds the note after our death removes it.
     pub fn open(folder: &Path, sockets: &Path) -> Result<Self, RecordError> {
         let pid = Pid::this().as_raw();
-        let owner = Process { pid, started: stat(pid).map_or(0, |stat| stat.started) };
+        let owner = Process {
+            pid,
+            started: stat(pid).map_or(0, |stat| stat.started),
+        };
         let path = folder.join(format!("up-{pid}.json"));
-        let record = Self { path, page: Page { owner, sockets: sockets.to_owned(), groups: Vec::new() } };
+        let record = Self {
+            path,
+            page: Page {
+                owner,
+                sockets: sockets.to_owned(),
+                groups: Vec::new(),
+            },
+        };
         fs::create_dir_all(folder).map_err(|source| record.failed(source))?;
         record.write()?;
         Ok(record)
@@ -65,13 +75,18 @@ impl Record {
     /// Notes a process group that was just started, by its leader.
     pub(crate) fn add(&mut self, group: u32) -> Result<(), RecordError> {
         let pid = i32::try_from(group).expect("process ids fit an i32");
-        self.page.groups.push(Process { pid, started: stat(pid).map_or(0, |stat| stat.started) });
+        self.page.groups.push(Process {
+            pid,
+            started: stat(pid).map_or(0, |stat| stat.started),
+        });
         self.write()
     }
 
     /// Strikes a group out that has ended.
     pub(crate) fn remove(&mut self, group: u32) {
-        self.page.groups.retain(|process| i64::from(process.pid) != i64::from(group));
+        self.page
+            .groups
+            .retain(|process| i64::from(process.pid) != i64::from(group));
         if let Err(error) = self.write() {
             // A group too many is harmless: the next `up` sees that it is gone.
             warn!(%error, "record of handler processes not brought up to date");
@@ -81,11 +96,16 @@ impl Record {
     fn write(&self) -> Result<(), RecordError> {
         let draft = self.path.with_extension("draft");
         let page = serde_json::to_vec(&self.page).expect("a page has no map keys that JSON lacks");
-        fs::write(&draft, page).and_then(|()| fs::rename(&draft, &self.path)).map_err(|source| self.failed(source))
+        fs::write(&draft, page)
+            .and_then(|()| fs::rename(&draft, &self.path))
+            .map_err(|source| self.failed(source))
     }
 
     fn failed(&self, source: io::Error) -> RecordError {
-        RecordError { path: self.path.clone(), source }
+        RecordError {
+            path: self.path.clone(),
+            source,
+        }
     }
 
     /// Waits until no handler of an `up` that has died is left, ending those that are; says how many there were.
@@ -103,7 +123,10 @@ impl Record {
                     continue;
                 }
                 cleared += 1;
-                warn!(group = group.pid, "a handler of an earlier run is still there, ending it");
+                warn!(
+                    group = group.pid,
+                    "a handler of an earlier run is still there, ending it"
+                );
                 while group.lives_as_group() {
                     let _ = killpg(Pid::from_raw(group.pid), Signal::SIGKILL);
                     tokio::time::sleep(GONE_POLL).await;
@@ -123,7 +146,9 @@ impl Drop for Record {
 }
 
 fn pages(folder: &Path) -> Vec<(PathBuf, Page)> {
-    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Vec::new();
+    };
     entries
         .flatten()
         .map(|entry| entry.path())
@@ -164,7 +189,11 @@ fn stat(pid: i32) -> Option<Stat> {
     let state = fields.next()?;
     let group = fields.nth(1)?.parse().ok()?;
     let started = fields.nth(16)?.parse().ok()?;
-    Some(Stat { group, started, ended: matches!(state, "Z" | "X") })
+    Some(Stat {
+        group,
+        started,
+        ended: matches!(state, "Z" | "X"),
+    })
 }
 
 fn all_stats() -> impl Iterator<Item = Stat> {
@@ -186,7 +215,13 @@ mod tests {
         let me = Pid::this().as_raw();
         let started = stat(me).unwrap().started;
         assert!(Process { pid: me, started }.lives());
-        assert!(!Process { pid: me, started: started + 1 }.lives());
+        assert!(
+            !Process {
+                pid: me,
+                started: started + 1
+            }
+            .lives()
+        );
     }
 
     #[tokio::test]

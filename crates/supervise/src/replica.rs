@@ -77,11 +77,25 @@ async fn start(crew: &Crew, index: usize) -> io::Result<Hand> {
         format!("{}.{index}", crew.spec.actor)
     };
     let socket = crew.next_socket();
-    let process =
-        Process::start(&crew.spec, &name, &socket, &crew.tools.spawner, &crew.tools.console, &crew.drain).await?;
+    let process = Process::start(
+        &crew.spec,
+        &name,
+        &socket,
+        &crew.tools.spawner,
+        &crew.tools.console,
+        &crew.drain,
+    )
+    .await?;
     crew.noted(process.group())?;
     let (member, events) = crew.enlist(&socket);
-    Ok(Hand { name, process, member, events, socket, started: Instant::now() })
+    Ok(Hand {
+        name,
+        process,
+        member,
+        events,
+        socket,
+        started: Instant::now(),
+    })
 }
 
 async fn watch(crew: &Arc<Crew>, mut hand: Hand) -> Departure {

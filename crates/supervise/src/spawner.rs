@@ -3,7 +3,12 @@
 //! The parent-death signal is tied to the *thread* that started a process. A runtime's threads come and go; this one
 //! does not.
 
-use std::{io, path::{Path, PathBuf}, sync::mpsc, thread};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::mpsc,
+    thread,
+};
 
 use tokio::{process, runtime::Handle, sync::oneshot};
 

@@ -67,7 +67,13 @@ impl Supervisor {
         let sockets = socket_folder()?;
         let record = Mutex::new(Record::open(records, &sockets)?);
         let spawner = Spawner::new(launcher.to_owned()).map_err(SuperviseError::Thread)?;
-        let tools = Arc::new(Tools { spawner, console, record, sockets, sequence: AtomicU64::new(0) });
+        let tools = Arc::new(Tools {
+            spawner,
+            console,
+            record,
+            sockets,
+            sequence: AtomicU64::new(0),
+        });
         Ok(Self { tools, drain })
     }
 
@@ -138,7 +144,9 @@ impl Crew {
     pub(crate) fn enlist(&self, socket: &Path) -> (MemberId, mpsc::Receiver<Event>) {
         let (ear, events) = mpsc::channel(EARSHOT);
         let mut ears = self.ears();
-        let member = self.pool.add((self.connect)(socket), self.spec.share(), Ownership::Ours);
+        let member = self
+            .pool
+            .add((self.connect)(socket), self.spec.share(), Ownership::Ours);
         ears.insert(member, ear);
         (member, events)
     }
@@ -152,7 +160,11 @@ impl Crew {
     pub(crate) fn strike_out(&self, group: u32, member: MemberId) {
         self.pool.remove(member);
         self.ears().remove(&member);
-        self.tools.record.lock().unwrap_or_else(PoisonError::into_inner).remove(group);
+        self.tools
+            .record
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(group);
     }
 
     fn tell(&self, event: Event) {
@@ -170,9 +182,20 @@ impl Crew {
 /// A new folder that only we may enter, with a path short enough for the sockets in it.
 fn socket_folder() -> Result<PathBuf, SuperviseError> {
     let parent = std::env::temp_dir();
-    let parent = if parent.as_os_str().len() > MAX_PARENT { PathBuf::from("/tmp") } else { parent };
-    let failed = |source| SuperviseError::Sockets { path: parent.clone(), source };
-    let folder = tempfile::Builder::new().prefix("outrigger-").tempdir_in(&parent).map_err(failed)?.keep();
+    let parent = if parent.as_os_str().len() > MAX_PARENT {
+        PathBuf::from("/tmp")
+    } else {
+        parent
+    };
+    let failed = |source| SuperviseError::Sockets {
+        path: parent.clone(),
+        source,
+    };
+    let folder = tempfile::Builder::new()
+        .prefix("outrigger-")
+        .tempdir_in(&parent)
+        .map_err(failed)?
+        .keep();
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).map_err(failed)?;
     Ok(folder)
 }
