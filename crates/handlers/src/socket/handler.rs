@@ -102,20 +102,23 @@ impl Handler for SocketHandler {
 
     async fn ping(&self) -> Result<Liveness, HandlerError> {
         let answer = async {
-            let mut connection = match self.reuse() {
-                Some(connection) => connection,
-                None => Connection::open(&self.peer).await.map_err(Trouble::Unwritten)?,
+            let (mut connection, fresh) = match self.reuse() {
+                Some(connection) => (connection, false),
+                None => (Connection::open(&self.peer).await.map_err(Trouble::Unwritten)?, true),
             };
-            let mut liveness = Liveness::Connected;
-            if connection.speaks == Speaks::One || self.peer.expect() == Expect::Hello {
-                connection.greet(&self.peer).await?;
-                if connection.speaks == Speaks::One {
-                    connection.ping(&self.peer).await?;
-                    liveness = Liveness::Answered;
-                }
+            if connection.speaks != Speaks::One && self.peer.expect() != Expect::Hello {
+                // A plain handler may serve one connection after the other: one that we do not use is not left open.
+                connection.reusable &= !fresh;
+                self.keep(connection);
+                return Ok(Liveness::Connected);
             }
-            self.keep(connection);
-            Ok(liveness)
+            connection.greet(&self.peer).await?;
+            if connection.speaks == Speaks::One {
+                connection.ping(&self.peer).await?;
+                self.keep(connection);
+                return Ok(Liveness::Answered);
+            }
+            Ok(Liveness::Connected)
         };
         answer
             .await

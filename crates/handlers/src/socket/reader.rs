@@ -224,3 +224,100 @@ const LEAST: usize = 2 * 1024;
 const FIRST_STEP: usize = 256 * 1024;
 /// How much is read ahead while we are still writing.
 const AHEAD: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+
+    fn pair(max_frame: u32) -> (UnixStream, UnixStream, Reader) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        (ours, theirs, Reader::new(max_frame))
+    }
+
+    #[tokio::test]
+    async fn a_length_that_lies_reserves_no_memory() {
+        let (ours, mut theirs, mut reader) = pair(Header::CAP);
+        theirs.write_all(&Header::CAP.to_be_bytes()).await.unwrap();
+        theirs.write_all(b"12345").await.unwrap();
+        drop(theirs);
+        let error = reader.next(&ours).await.unwrap_err();
+        assert!(matches!(error, ReadError::CutShort { got: 5, of: Some(of) } if of == u64::from(Header::CAP)));
+        assert!(reader.large.unwrap().body.capacity() <= FIRST_STEP);
+    }
+
+    #[tokio::test]
+    async fn a_large_body_has_a_buffer_of_its_own_length() {
+        let (ours, mut theirs, mut reader) = pair(Header::CAP);
+        let length = 5_000_001_u32;
+        let write = async {
+            theirs.write_all(&length.to_be_bytes()).await.unwrap();
+            theirs.write_all(&vec![7; length as usize]).await.unwrap();
+        };
+        let read = async {
+            while reader.large.as_ref().is_none_or(|large| large.missing() > 0) {
+                ours.readable().await.unwrap();
+                reader.fill(&ours);
+                reader.open().unwrap();
+                let grown = reader.large.as_ref().map(|large| large.body.capacity());
+                assert!(grown.unwrap_or_default() <= length as usize);
+            }
+        };
+        tokio::join!(write, read);
+        let Ok(Some(Incoming::Data(body))) = reader.ready() else {
+            panic!("not whole")
+        };
+        assert!(body.len() == length as usize && reader.is_empty());
+    }
+
+    #[tokio::test]
+    async fn frames_that_come_byte_by_byte_or_all_at_once_are_the_same() {
+        for step in [1, 3, 100] {
+            let (ours, mut theirs, mut reader) = pair(100);
+            let bytes = b"\0\0\0\x02ab\x80\0\0\x03{ }\0\0\0\0\0\0\0\x01c";
+            let write = async {
+                for piece in bytes.chunks(step) {
+                    theirs.write_all(piece).await.unwrap();
+                    tokio::task::yield_now().await;
+                }
+            };
+            let read = async {
+                let mut frames = Vec::new();
+                while frames.len() < 4 {
+                    frames.push(match reader.next(&ours).await.unwrap() {
+                        Incoming::Data(body) => (false, body),
+                        Incoming::Control(body) => (true, body),
+                    });
+                }
+                frames
+            };
+            let ((), frames) = tokio::join!(write, read);
+            let expected: [(bool, &[u8]); 4] = [(false, b"ab"), (true, b"{ }"), (false, b""), (false, b"c")];
+            assert!(
+                frames.iter().map(|(control, body)| (*control, &body[..])).eq(expected),
+                "{frames:?}"
+            );
+            assert!(reader.is_empty());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_read_that_is_cancelled_loses_nothing() {
+        let (ours, mut theirs, mut reader) = pair(1 << 20);
+        let body = vec![b'x'; 300_000];
+        theirs.write_all(&300_000_u32.to_be_bytes()).await.unwrap();
+        for piece in body.chunks(50_000) {
+            tokio::select! {
+                biased;
+                frame = reader.next(&ours) => panic!("too early: {frame:?}"),
+                () = tokio::task::yield_now() => {}
+            }
+            theirs.write_all(piece).await.unwrap();
+        }
+        let Incoming::Data(whole) = reader.next(&ours).await.unwrap() else {
+            panic!("a control frame")
+        };
+        assert!(whole == body);
+    }
+}
