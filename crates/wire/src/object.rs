@@ -114,7 +114,7 @@ impl<'a> Edit<'a> {
             ..
         } = self;
         let list = &members.list;
-        let mut out = Vec::with_capacity(capacity(text, &changes, &added));
+        let mut out = Vec::with_capacity(capacity(text, list, &changes, &added));
         out.extend_from_slice(&text[..list.first().map_or(members.open, |member| member.key.start)]);
         let mut written = false;
         for (index, (member, change)) in list.iter().zip(changes).enumerate() {
@@ -155,18 +155,22 @@ fn push_key(out: &mut Vec<u8>, name: &str) {
     out.extend_from_slice(&quoted(name));
 }
 
-fn capacity(text: &[u8], changes: &[Change<'_>], added: &[(&str, Cow<'_, [u8]>)]) -> usize {
-    let set: usize = changes
-        .iter()
-        .map(|change| match change {
-            Change::Value(value) => value.len(),
-            Change::Key(name) => name.len(),
-            Change::Keep | Change::Remove => 0,
-        })
-        .sum();
-    let new: usize = added.iter().map(|(name, value)| name.len() + value.len() + 8).sum();
-    text.len() + set + new
+/// The size of the result, or a little more; what is replaced makes room for what replaces it.
+fn capacity(text: &[u8], list: &[Member], changes: &[Change<'_>], added: &[(&str, Cow<'_, [u8]>)]) -> usize {
+    let mut size = text.len();
+    for (member, change) in list.iter().zip(changes) {
+        match change {
+            Change::Value(value) => size = size - member.value.len() + value.len(),
+            Change::Key(name) => size = size - member.key.len() + name.len() + ROOM,
+            Change::Keep | Change::Remove => {}
+        }
+    }
+    let new: usize = added.iter().map(|(name, value)| name.len() + value.len() + ROOM).sum();
+    size + new
 }
+
+/// For the quotes, colon and comma of a member.
+const ROOM: usize = 8;
 
 /// Walks a map whose keys and values are text of the input.
 struct Walk<'t, 'n> {
