@@ -23,16 +23,30 @@ struct Trial<'s> {
 impl Walk<'_> {
     /// Checks a value against the first alternative that fits it, or tells what is wrong with the one that was meant.
     pub(super) fn choose(&mut self, node: &mut Node, demands: &Demands<'_>, list: &[Schema<'_>], spot: &Spot) {
-        let mut others = Vec::new();
+        let spelling = node.spelling.take();
         let mut trials = Vec::with_capacity(list.len());
-        for schema in list {
-            let trial = self.attempt(node.clone(), demands, *schema, spot);
-            if trial.errors == 0 {
-                return self.adopt(node, trial);
+        // As it is before as it is spelt: a list from the environment is a list where an alternative wants one.
+        for spelling in [None, spelling] {
+            if spelling.is_none() && !trials.is_empty() {
+                break;
             }
-            trials.push(trial);
+            trials.clear();
+            node.spelling = spelling;
+            for schema in list {
+                let trial = self.attempt(node.clone(), demands, *schema, spot);
+                if trial.errors == 0 {
+                    return self.adopt(node, trial);
+                }
+                trials.push(trial);
+            }
         }
+        // A secret stays one even where nobody can say which alternative it belongs to.
+        let secrets = trials
+            .iter_mut()
+            .flat_map(|trial| std::mem::take(&mut trial.walked.secrets));
+        self.done.secrets.extend(secrets);
         let of_kind = |trial: &Trial<'_>| words::allows_data(&Demands::of(&[trial.schema]), node);
+        let others;
         if trials.iter().any(of_kind) {
             (trials, others) = trials.into_iter().partition(of_kind);
         } else {
@@ -120,22 +134,13 @@ impl Walk<'_> {
                     .iter()
                     .find_map(|entry| nearest(&entry.key, names.iter().copied()).map(|name| (entry, name)));
                 let one = format!("give one of {}", list(names.iter().copied()));
-                let (place, path, message, help) = match slip {
-                    Some((entry, name)) => (
-                        &entry.place,
-                        spot.path.clone().key(&entry.key),
-                        format!("unknown key `{}` {}", entry.key, words::inside(&spot.path)),
-                        format!("did you mean `{name}`? {one}"),
-                    ),
-                    None => {
-                        let subject = Subject::Value(&spot.path);
-                        (
-                            &spot.place,
-                            spot.path.clone(),
-                            format!("{subject} does not say what it is"),
-                            one,
-                        )
-                    }
+                let (place, path, message, help) = if let Some((entry, name)) = slip {
+                    let message = format!("unknown key `{}` {}", entry.key, words::inside(&spot.path));
+                    let path = spot.path.clone().key(&entry.key);
+                    (&entry.place, path, message, format!("did you mean `{name}`? {one}"))
+                } else {
+                    let message = format!("{} does not say what it is", Subject::Value(&spot.path));
+                    (&spot.place, spot.path.clone(), message, one)
                 };
                 self.done.notes.push(Note::error(place, &path, message).help(help));
                 None

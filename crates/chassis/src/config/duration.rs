@@ -45,13 +45,19 @@ pub enum DurationError {
         /// What stands there instead.
         rest: String,
     },
-    /// A number with a unit that nobody knows, or a second number without one.
+    /// A number with a unit that nobody knows.
     #[error("`{text}` is not a duration: `{unit}` is no unit; use ns, us, ms, s, m, h or d")]
     Unit {
         /// The text that was read.
         text: String,
         /// What stands in the unit's place.
         unit: String,
+    },
+    /// A number without a unit among numbers that have one.
+    #[error("`{text}` is not a duration: every number needs a unit when one has it")]
+    NoUnit {
+        /// The text that was read.
+        text: String,
     },
     /// Finer than a nanosecond.
     #[error("`{text}` is finer than a nanosecond")]
@@ -120,7 +126,9 @@ impl FromStr for Duration {
             let bare = unit.is_empty() && next.is_empty() && rest.len() == text.len();
             let nanoseconds = UNITS.iter().find(|(name, _)| *name == unit).map(|(_, size)| *size);
             let Some(nanoseconds) = nanoseconds.or(bare.then_some(SECOND)) else {
-                let unit = if unit.is_empty() { next } else { unit };
+                if unit.is_empty() {
+                    return Err(DurationError::NoUnit { text: owned() });
+                }
                 return Err(DurationError::Unit {
                     text: owned(),
                     unit: unit.to_owned(),
@@ -298,7 +306,7 @@ mod tests {
         );
         assert_eq!(
             reason("5m30"),
-            "`5m30` is not a duration: `` is no unit; use ns, us, ms, s, m, h or d"
+            "`5m30` is not a duration: every number needs a unit when one has it"
         );
         assert_eq!(reason("0.5ns"), "`0.5ns` is finer than a nanosecond");
         assert_eq!(reason("213504d"), "`213504d` is longer than 584 years");
@@ -313,7 +321,7 @@ mod tests {
         let read = |json: &str| serde_json::from_str::<Duration>(json).map(Duration::get);
         assert_eq!(read("1.5").unwrap(), time::Duration::from_millis(1500));
         assert_eq!(read("30").unwrap(), time::Duration::from_secs(30));
-        assert_eq!(read("\"7d\"").unwrap(), time::Duration::from_secs(604_800));
+        assert_eq!(read("\"7d\"").unwrap(), time::Duration::from_hours(168));
         assert!(
             read("-1")
                 .unwrap_err()

@@ -124,7 +124,7 @@ impl Layers<'_, '_> {
             .last()
             .and_then(|last| last.strip_suffix(FILE_SUFFIX))
             .filter(|short| !short.is_empty());
-        let Some(short) = short.filter(|_| self.schema.walk(&path).is_empty() || !self.names(&path)) else {
+        let Some(short) = short.filter(|_| !self.names(&path)) else {
             let text = self.sources.environment.get(name).cloned().unwrap_or_default();
             return self.put(name, &path, text);
         };
@@ -141,18 +141,14 @@ impl Layers<'_, '_> {
         }
     }
 
-    /// Whether the schema names the last key of `path` itself, not only as one of any keys.
+    /// Whether the last key of `path` stands in the file, or the schema names it itself and not only as one of any keys.
     fn names(&self, path: &Path) -> bool {
         let Some((Step::Key(last), parents)) = path.steps().split_last() else {
             return false;
         };
-        let parent = parents.iter().fold(vec![self.schema], |schemas, step| {
-            schemas.into_iter().flat_map(|schema| schema.step(step)).collect()
-        });
-        parent
-            .iter()
-            .flat_map(|schema| schema.every_property())
-            .any(|(key, _)| key == last)
+        let written = self.root.find(parents).is_some_and(|parent| parent.get(last).is_some());
+        let mut known = self.schema.walk(parents).into_iter().flat_map(Schema::every_property);
+        written || known.any(|(key, _)| key == last)
     }
 
     fn both(&mut self, name: &str, file: &str, path: &Path) {
@@ -308,6 +304,8 @@ fn graft(node: &mut Node, steps: &[Step], value: Node, place: &Place) -> Result<
         *node = value;
         return Ok(());
     };
+    // What it was spelt like is not what it will be.
+    node.spelling = None;
     if matches!(node.data, Data::Empty | Data::Null) {
         let data = match step {
             Step::Key(_) => Data::Mapping(Vec::new()),

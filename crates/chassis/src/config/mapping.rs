@@ -119,7 +119,10 @@ impl Walk<'_> {
             let about = about
                 .and_then(|text| text.lines().next())
                 .map(|line| format!(" ({})", line.trim_end_matches('.')));
-            let help = format!("add `{key}:`{}, or set {}", about.unwrap_or_default(), path.variable());
+            let mut help = format!("add `{key}:`{}", about.unwrap_or_default());
+            if let Some(variable) = path.variable() {
+                help = format!("{help}, or set {variable}");
+            }
             let message = format!("key `{key}` is missing {}", words::inside(&spot.path));
             self.done
                 .notes

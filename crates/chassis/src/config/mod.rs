@@ -13,6 +13,9 @@
 //!   leaving the key out.
 //! - `OUTRIGGER__ACTORS__CLEAN__TIMEOUT` sets `actors.clean.timeout`; with `_FILE` at its end the value is read from a
 //!   file. Where the schema wants a string, a value from the environment is one, whatever it looks like.
+//! - Beside the schema that `schemars` makes, these keywords are understood: `format` (see [`Formats`]), `x-help` (the
+//!   cure for anything wrong with the value), `examples`, `propertyNames`, `deprecated` (a warning), `writeOnly` (a
+//!   secret, never shown).
 //!
 //! ```
 //! use std::collections::BTreeMap;

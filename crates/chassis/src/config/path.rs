@@ -58,8 +58,8 @@ impl Path {
         &self.0
     }
 
-    /// The variable of the long form that sets this value: `OUTRIGGER__ACTORS__CLEAN__TIMEOUT`.
-    pub(super) fn variable(&self) -> String {
+    /// The variable of the long form that sets this value, `OUTRIGGER__ACTORS__CLEAN__TIMEOUT`, if one can.
+    pub(super) fn variable(&self) -> Option<String> {
         let mut name = String::from(super::environment::PREFIX);
         for step in &self.0 {
             name.push_str("__");
@@ -68,7 +68,9 @@ impl Path {
                 Step::Index(index) => name.push_str(&index.to_string()),
             }
         }
-        name
+        name.bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+            .then_some(name)
     }
 }
 

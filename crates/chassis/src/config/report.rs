@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::findings::Note;
 use super::tree::Place;
-use super::url::{mask_urls, veil};
+use super::url::{printable, veil};
 use super::{Colour, Path, Severity, render};
 
 /// One thing that is wrong or odd, with the place where it is written.
@@ -97,8 +97,8 @@ impl Report {
                     column: None,
                     variable: None,
                     path: note.path,
-                    message: mask_urls(&note.message).into_owned(),
-                    help: note.help.map(|help| mask_urls(&help).into_owned()),
+                    message: printable(&note.message),
+                    help: note.help.map(|help| printable(&help)),
                     length: 0,
                 };
                 match note.place {

@@ -4,7 +4,6 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value};
 
-use super::Path;
 use super::path::Step;
 
 /// The JSON Schema (draft 2020-12) of a configuration type.
@@ -214,9 +213,9 @@ impl<'s> Schema<'s> {
         found
     }
 
-    /// The schemas of the value at `path`.
-    pub(super) fn walk(self, path: &Path) -> Vec<Self> {
-        path.steps().iter().fold(vec![self], |schemas, step| {
+    /// The schemas of the value that `steps` lead to.
+    pub(super) fn walk(self, steps: &[Step]) -> Vec<Self> {
+        steps.iter().fold(vec![self], |schemas, step| {
             schemas.into_iter().flat_map(|schema| schema.step(step)).collect()
         })
     }

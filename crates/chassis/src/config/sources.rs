@@ -48,6 +48,12 @@ impl Sources {
         self
     }
 
+    /// Starts relative file names, and the search for the implicit file, at `folder`.
+    pub fn with_folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.folder = folder.into();
+        self
+    }
+
     /// Adds a short form.
     pub fn with_overlay(mut self, overlay: Overlay) -> Self {
         self.overlays.push(overlay);

@@ -108,23 +108,36 @@ impl Node {
         Self::new(data, place.clone())
     }
 
+    /// The value one step further, and the place of its key.
+    fn step(&self, step: &Step) -> Option<(&Place, &Self)> {
+        match (step, &self.data) {
+            (Step::Key(key), Data::Mapping(_)) => self.get(key).map(|entry| (&entry.place, &entry.node)),
+            (Step::Key(key), Data::Sequence(items)) => key
+                .parse::<usize>()
+                .ok()
+                .and_then(|index| items.get(index))
+                .map(|item| (&item.place, item)),
+            (Step::Index(index), Data::Sequence(items)) => items.get(*index).map(|item| (&item.place, item)),
+            _ => None,
+        }
+    }
+
+    /// The value that `steps` lead to.
+    pub(super) fn find(&self, steps: &[Step]) -> Option<&Self> {
+        steps
+            .iter()
+            .try_fold(self, |node, step| node.step(step).map(|(_, child)| child))
+    }
+
     /// Where to point for a remark about `path`: at a scalar itself, at the key of a section or list, and for what is
     /// not written at all at the nearest section that is.
     pub(super) fn locate(&self, path: &Path) -> Place {
         let mut node = self;
         let mut place = Place::Nowhere;
         for step in path.steps() {
-            let next = match (step, &node.data) {
-                (Step::Key(key), Data::Mapping(_)) => node.get(key).map(|entry| (&entry.place, &entry.node)),
-                (Step::Key(key), Data::Sequence(items)) => key
-                    .parse::<usize>()
-                    .ok()
-                    .and_then(|index| items.get(index))
-                    .map(|item| (&item.place, item)),
-                (Step::Index(index), Data::Sequence(items)) => items.get(*index).map(|item| (&item.place, item)),
-                _ => None,
+            let Some((key, child)) = node.step(step) else {
+                return place;
             };
-            let Some((key, child)) = next else { return place };
             place = if child.is_container() {
                 key.clone()
             } else {

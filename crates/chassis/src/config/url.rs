@@ -43,11 +43,26 @@ pub(super) fn veil(text: &str, secrets: &[Place]) -> String {
         .map(|(index, (byte, c))| match c {
             '\n' | '\r' | '\t' => c,
             _ if hidden(index, byte) => '*',
-            // Neither an escape sequence nor a separator that others would count as a line may reach a terminal.
-            _ if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') => '\u{fffd}',
-            _ => c,
+            _ => tame(c),
         })
         .collect()
+}
+
+/// A sentence without passwords, on one line, and fit for a terminal.
+pub(super) fn printable(text: &str) -> String {
+    mask_urls(text)
+        .chars()
+        .map(|c| if c.is_whitespace() { ' ' } else { tame(c) })
+        .collect()
+}
+
+/// Neither an escape sequence nor a separator that others would count as a line may reach a terminal.
+fn tame(c: char) -> char {
+    if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') {
+        '\u{fffd}'
+    } else {
+        c
+    }
 }
 
 /// The byte ranges of the passwords in `text`.

@@ -1,7 +1,8 @@
 //! Walks the tree against the schema, so that everything that is wrong is found in one go.
 //!
 //! What a schema says about one value may be spread over references, `allOf` and alternatives; the walk gathers it into
-//! parts first, and every part has to hold. `mapping` looks at sections, `alternatives` chooses between alternatives,
+//! parts first, and every part has to hold. It knows the keywords that types of Rust give rise to, not `not`, `if`,
+//! `dependentRequired`, `contains` and `multipleOf`: such rules belong in [`Config::check`](super::Config::check). `mapping` looks at sections, `alternatives` chooses between alternatives,
 //! `words` finds the sentences.
 
 use serde_json::Value;
@@ -140,13 +141,19 @@ impl Walk<'_> {
     }
 
     fn wrong_type(&mut self, node: &Node, demands: &Demands<'_>, spot: &Spot) {
-        let subject = Subject::Value(&spot.path);
-        let message = format!(
-            "{subject} has to be {}, and this is {}",
-            words::expected(demands),
-            node.kind()
+        let (subject, expected) = (Subject::Value(&spot.path), words::expected(demands));
+        let message = match node.data {
+            Data::Empty | Data::Null => format!("{subject} has no value, and has to be {expected}"),
+            _ => format!("{subject} has to be {expected}, and this is {}", node.kind()),
+        };
+        let cure = words::type_cure(node, demands).or_else(|| words::cure(demands));
+        self.fault(
+            node,
+            demands,
+            spot,
+            message,
+            cure.or_else(|| Some(format!("write {expected}"))),
         );
-        self.fault(node, demands, spot, message, words::type_cure(node, demands));
     }
 
     /// Notes an error about a value; without a cure of its own it gets the schema's.

@@ -179,6 +179,9 @@ pub(super) fn type_cure(node: &Node, demands: &Demands<'_>) -> Option<String> {
     let wanted = every_type(demands);
     let wants = |name: &str| wanted.contains(&name);
     match &node.data {
+        Data::Empty | Data::Null if !wants("object") && !wants("array") => {
+            Some("give it a value, or take the key out".to_owned())
+        }
         _ if demands.flag("writeOnly") => Some("put it in quotes".to_owned()),
         Data::Number(_) | Data::Bool(_) if wants("string") => {
             Some(format!("put it in quotes: \"{}\"", bare(&node.to_json())))
@@ -198,7 +201,6 @@ pub(super) fn type_cure(node: &Node, demands: &Demands<'_>) -> Option<String> {
         Data::Text(_) | Data::Number(_) | Data::Bool(_) if wants("array") => {
             Some(format!("write it as a list: [ {} ]", shown(node).trim_matches('`')))
         }
-        Data::Empty if !wants("object") && !wants("array") => Some("give it a value, or take the key out".to_owned()),
         _ if wants("object") => {
             let mut keys: Vec<&str> = demands
                 .parts

@@ -132,9 +132,9 @@ impl<'t> Reader<'t, '_> {
                     unreachable!("the reader places every key in the file")
                 };
                 let line = self.text.chars().take(range.start).filter(|c| *c == '\n').count() + 1;
-                let note = Note::error(&place, &path, format!("key `{key}` stands twice"));
-                self.notes
-                    .push(note.help(format!("it is already set in line {line}: keep one of them")));
+                let twice = Note::error(&place, &path, format!("key `{key}` stands twice"));
+                let help = format!("it is already set in line {line}: keep one of them");
+                self.notes.push(twice.help(help));
             } else {
                 entries.push(Entry { key, place, node });
             }
@@ -156,13 +156,13 @@ impl<'t> Reader<'t, '_> {
                 .flat_map(|item| self.merge(item, place, path))
                 .collect(),
             _ => {
-                let note = Note::error(
+                let odd = Note::error(
                     place,
                     path,
                     format!("`<<` merges mappings, and this is {}", node.kind()),
                 );
                 self.notes
-                    .push(note.help("write `<<: *name`, where `&name` stands before a mapping"));
+                    .push(odd.help("write `<<: *name`, where `&name` stands before a mapping"));
                 Vec::new()
             }
         }
@@ -201,17 +201,20 @@ impl<'t> Reader<'t, '_> {
         match self.events.next_event() {
             Some(Ok(event)) => Ok(event),
             Some(Err(error)) => {
-                let at = error.marker().index().min(self.characters);
-                let place = Place::File(at..(at + 1).min(self.characters).max(at));
+                let last = self.text.trim_end().chars().count();
+                let at = error.marker().index();
+                // What is missing at the end is missing behind the last thing that is there.
+                let at = if at >= self.characters { last } else { at };
+                let place = Place::File(at..at + 1);
                 let note = Note::error(&place, &Path::root(), format!("not YAML: {}", error.info()));
-                Err(note.help(self.cure(at)))
+                Err(note.help(self.cure(at, error.info())))
             }
             None => Ok((Event::StreamEnd, Span::default())),
         }
     }
 
     /// What most often causes a syntax error on the line of character `at`.
-    fn cure(&self, at: usize) -> &'static str {
+    fn cure(&self, at: usize, reason: &str) -> &'static str {
         let start = self
             .text
             .chars()
@@ -220,10 +223,14 @@ impl<'t> Reader<'t, '_> {
             .rfind('\n')
             .map_or(0, |index| index + 1);
         let line = self.text[start..].lines().next().unwrap_or_default();
-        if line[..line.len() - line.trim_start().len()].contains('\t') {
+        if reason.contains("tab") || line[..line.len() - line.trim_start().len()].contains('\t') {
             "indent with spaces: YAML allows no tabs there"
         } else if line.contains("${") {
             "put a value that holds `${..}` between braces or brackets in quotes: [ \"${NAME}\" ]"
+        } else if reason.contains("anchor") {
+            "give the value that is meant its name first: `key: &name value`"
+        } else if reason.contains("expected ','") {
+            "close the bracket or brace, or put a comma between two values"
         } else if line.matches(": ").count() > 1 {
             "put a value that holds a colon in quotes"
         } else {
