@@ -16,7 +16,8 @@ use crate::{ErrorRecord, Json, JsonError};
 /// A message: the bytes that came, and where in them its fields are.
 ///
 /// Checked is what routing needs: `id`, `route` and `payload`. An optional field that is `null` or of a wrong type
-/// counts as absent and is carried on. Where a field stands twice the last one counts.
+/// counts as absent and is carried on. Where a field stands twice the last one counts. A payload may be nested
+/// to any depth and hold half a surrogate pair: it is never read here.
 ///
 /// ```
 /// use wire::{Envelope, Json, Part};
