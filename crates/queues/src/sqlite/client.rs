@@ -65,11 +65,14 @@ impl Connection {
 
     /// Carries requests and answers until the connection ends.
     pub(super) fn run(mut self, session: &Arc<Session>, renew: Duration) {
+        let (Ok(stream), Ok(ours)) = (self.stream.try_clone(), self.stream.try_clone()) else {
+            return;
+        };
         let outbox = Arc::new(Outbox {
             requests: Mailbox::new(),
             armed: AtomicBool::new(false),
+            stream: ours,
         });
-        let Ok(stream) = self.stream.try_clone() else { return };
         let (theirs, outgoing) = (session.clone(), outbox.clone());
         let writer = thread::Builder::new()
             .name("queue-requests".to_owned())

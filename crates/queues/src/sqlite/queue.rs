@@ -56,6 +56,24 @@ impl SqliteQueue {
         }
     }
 
+    /// Ends this handle as if its process had been killed, for tests of what comes after.
+    #[doc(hidden)]
+    pub fn stage_crash(&self) {
+        self.session().crash();
+    }
+
+    /// Renews no lease from now on, as a process that was stopped, for tests.
+    #[doc(hidden)]
+    pub fn stage_silence(&self) {
+        self.session().silence();
+    }
+
+    /// Lets the next settles meet a full disk, for tests; whether this process has the writer.
+    #[doc(hidden)]
+    pub fn stage_failing_settles(&self, times: u32) -> bool {
+        self.session().fail_settles(times)
+    }
+
     fn session(&self) -> &Session {
         &self.handle.0
     }

@@ -169,6 +169,7 @@ impl Engine<'_> {
     }
 
     fn settle(&mut self, claim: Claim, how: Settle) -> Result<Reply, rusqlite::Error> {
+        self.stage_failure()?;
         match (self.find(claim), how) {
             (Found::Already, _) => return Ok(Reply::Done),
             (Found::Lost, _) => return Ok(Reply::Refused(Fault::LeaseLost)),
@@ -179,6 +180,7 @@ impl Engine<'_> {
     }
 
     fn forward(&mut self, claim: Claim, outputs: &[Put]) -> Result<Reply, rusqlite::Error> {
+        self.stage_failure()?;
         match self.find(claim) {
             Found::Already => return Ok(Reply::Done),
             Found::Lost => return Ok(Reply::Refused(Fault::LeaseLost)),
@@ -192,6 +194,16 @@ impl Engine<'_> {
             }
             Err(fault) => Ok(Reply::Refused(fault)),
         }
+    }
+
+    /// Fails where a test wants that.
+    fn stage_failure(&mut self) -> Result<(), rusqlite::Error> {
+        if self.failing == 0 {
+            return Ok(());
+        }
+        self.failing -= 1;
+        let full = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL);
+        Err(rusqlite::Error::SqliteFailure(full, None))
     }
 
     fn remove(&mut self, seq: Seq) -> Result<(), rusqlite::Error> {

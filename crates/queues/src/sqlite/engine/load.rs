@@ -96,6 +96,8 @@ impl<'db> Engine<'db> {
             }),
             watch,
             broken: None,
+            crashed: false,
+            failing: 0,
         })
     }
 

@@ -63,6 +63,17 @@ pub(super) enum Mail {
     Counted(Result<Vec<(usize, i64)>, Fault>),
     /// Let the file go.
     Stop,
+    /// A fault that a test stages.
+    Staged(Staged),
+}
+
+/// Faults that tests stage in the writer itself.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Staged {
+    /// It ends at once, as in a process that is killed.
+    Crash,
+    /// The disk is full for so many settles.
+    FailSettles(u32),
 }
 
 /// One request of one connection.
@@ -112,6 +123,8 @@ pub(super) struct Engine<'db> {
     uncounted: Option<load::Uncounted>,
     watch: load::FileWatch,
     broken: Option<Fault>,
+    crashed: bool,
+    failing: u32,
 }
 
 /// What one transaction has come to so far.
@@ -141,7 +154,9 @@ impl Engine<'_> {
             }
             self.holders.stalled(now, Instant::now());
         }
-        self.finish();
+        if !self.crashed {
+            self.finish();
+        }
     }
 
     /// One batch; whether to go on.
@@ -166,6 +181,11 @@ impl Engine<'_> {
                 Mail::Counted(Ok(rows)) => work.extend(self.counted(&rows)),
                 Mail::Counted(Err(fault)) => self.broken = Some(fault),
                 Mail::Stop => go_on = false,
+                Mail::Staged(Staged::Crash) => {
+                    self.crashed = true;
+                    return false;
+                }
+                Mail::Staged(Staged::FailSettles(times)) => self.failing = times,
             }
         }
         if self.broken.is_none()

@@ -21,7 +21,7 @@ use std::{
 use tokio::sync::{Notify, Semaphore, oneshot};
 
 use super::{
-    engine::{Asked, Mail, Sink},
+    engine::{Asked, Mail, Sink, Staged},
     fault::Fault,
     mailbox::Mailbox,
     protocol::{Answer, Claim, Given, Reply, Request},
@@ -48,6 +48,7 @@ pub(super) struct Session {
     finished: AtomicBool,
     on_finish: Notify,
     keeper: OnceLock<Thread>,
+    silenced: AtomicBool,
 }
 
 struct State {
@@ -73,6 +74,7 @@ pub(super) struct Outbox {
     pub(super) requests: Mailbox<Numbered<Arc<Request>>>,
     /// Whether its writer wakes up in time to renew the lease.
     pub(super) armed: AtomicBool,
+    pub(super) stream: UnixStream,
 }
 
 struct Pending {
@@ -101,6 +103,7 @@ impl Session {
             finished: AtomicBool::new(false),
             on_finish: Notify::new(),
             keeper: OnceLock::new(),
+            silenced: AtomicBool::new(false),
         }
     }
 
@@ -230,7 +233,7 @@ impl Session {
 
     /// Whether the lease has to be renewed.
     pub(super) fn holds(&self) -> bool {
-        !self.lock().held.is_empty()
+        !self.lock().held.is_empty() && !self.silenced.load(Ordering::SeqCst)
     }
 
     /// Returns a message that nobody has seen.
@@ -255,6 +258,33 @@ impl Session {
         }
         for tray in trays.into_values() {
             tray.end(&fault);
+        }
+    }
+
+    /// Ends as if the process had been killed: nothing goes out any more.
+    pub(super) fn crash(&self) {
+        let mut state = self.lock();
+        state.stopping = true;
+        match &state.route {
+            Route::None => {}
+            Route::Local(mailbox) => drop(mailbox.push(Mail::Staged(Staged::Crash))),
+            Route::Remote(outbox) => hang_up(&outbox.stream),
+        }
+        drop(state);
+        self.fail(&Fault::unavailable("its process was killed, in a test"));
+        self.unpark();
+    }
+
+    /// Renews no lease from now on.
+    pub(super) fn silence(&self) {
+        self.silenced.store(true, Ordering::SeqCst);
+    }
+
+    /// Lets so many settles meet a full disk; only where the writer is in this process.
+    pub(super) fn fail_settles(&self, times: u32) -> bool {
+        match &self.lock().route {
+            Route::Local(mailbox) => mailbox.push(Mail::Staged(Staged::FailSettles(times))).is_ok(),
+            _ => false,
         }
     }
 
