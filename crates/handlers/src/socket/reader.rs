@@ -103,7 +103,13 @@ impl Reader {
             return Ok(());
         }
         let Some(header) = self.header() else { return Ok(()) };
-        if header.len > self.max_frame {
+        // A hello with many functions is no payload: a low cap is not meant for it.
+        let cap = if header.control {
+            self.max_frame.max(CONTROL_CAP)
+        } else {
+            self.max_frame
+        };
+        if header.len > cap {
             return Err(ReadError::TooLarge {
                 bytes: u64::from(header.len),
             });
@@ -220,6 +226,8 @@ const HEAD: usize = 4;
 const USUAL: usize = 16 * 1024;
 /// With less room than this a new buffer is made ready.
 const LEAST: usize = 2 * 1024;
+/// The least cap of control frames.
+const CONTROL_CAP: u32 = 16 * 1024 * 1024;
 /// The first buffer of a large frame.
 const FIRST_STEP: usize = 256 * 1024;
 /// How much is read ahead while we are still writing.

@@ -248,3 +248,21 @@ async fn a_frame_without_a_status_is_a_bad_reply_in_protocol_1() {
     let error = ask(&stand_in.handler(), "1").await.unwrap_err();
     assert!(matches!(error, HandlerError::BadReply { .. }), "{error:?}");
 }
+
+#[tokio::test]
+async fn a_long_hello_is_heard_where_payloads_are_kept_short() {
+    let names: Vec<String> = (0..5000).map(|number| format!(r#"{{"name":"f{number}"}}"#)).collect();
+    let hello = format!(r#"{{"hello":{{"protocol":1,"functions":[{}]}}}}"#, names.join(","));
+    let stand_in = StandIn::new(move |mut peer| {
+        peer.control(&hello);
+        peer.frame();
+        peer.frame();
+        peer.reply(r#"{"status":"ok","result":1}"#);
+    });
+    let handler = SocketHandler::new(SocketOptions {
+        max_frame: 100,
+        ..stand_in.options()
+    });
+    assert_eq!(ask(&handler, "1").await.unwrap(), done("1"));
+    assert_eq!(handler.hello().unwrap().functions.len(), 5000);
+}
