@@ -275,7 +275,15 @@ fn the_machine_form_carries_every_part() {
 
 #[test]
 fn no_secret_is_ever_shown() {
-    let text = "queue: kafka://user:hunter2@host\ntoken: [ hunter2 ]\nbackends: { x: { type: fle, url: \"a://b:hunter2@c\" } }\n";
+    let text = "\
+queue: kafka://user:hunter2@host
+token: [ hunter2 ]
+tokn: hunter2
+backends:
+  x: { type: fle, url: \"a://b:hunter2@c\" }
+  y: { type: fle, password: hunter2 }
+  z: { type: kafka, password: hunter2 }
+";
     let shown = rendered(text, &[("OUTRIGGER__GATEWAY__LISTEN", "[\"amqp://u:hunter2@h\"]")]);
     assert!(shown.contains("kafka://user:***@host"), "{shown}");
     assert!(!shown.contains("hunter2"), "{shown}");

@@ -10,6 +10,7 @@ use super::report::Report;
 use super::schema::Schema;
 use super::sources::{Document, Sources};
 use super::tree::{Data, Node, Place};
+use super::words::Subject;
 use super::{ConfigError, Findings, Formats, Path, Severity, environment, schema, walk, yaml};
 
 /// A configuration, or a section of one.
@@ -162,7 +163,8 @@ fn refused(error: &serde_path_to_error::Error<serde_json::Error>, tree: &Node) -
             serde_path_to_error::Segment::Unknown => path,
         };
     }
-    Note::error(&tree.locate(&path), &path, error.inner().to_string())
+    let message = format!("{}: {}", Subject::Value(&path), error.inner());
+    Note::error(&tree.locate(&path), &path, message)
 }
 
 fn has_errors(notes: &[Note]) -> bool {

@@ -91,7 +91,14 @@ impl Walk<'_> {
                     .collect::<Vec<_>>()
                     .join(", ")
             );
-            let help = match nearest(key, names.iter().copied()) {
+            let meant = nearest(key, names.iter().copied());
+            let secret = |(name, schema): &(&str, Schema<'_>)| {
+                Some(*name) == meant && schema.find("writeOnly") == Some(&Value::Bool(true))
+            };
+            if properties.iter().any(secret) {
+                self.done.secrets.push(entry.node.place.clone());
+            }
+            let help = match meant {
                 Some(name) => format!("did you mean `{name}`? {known}"),
                 None => known,
             };

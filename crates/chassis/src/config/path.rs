@@ -58,6 +58,16 @@ impl Path {
         &self.0
     }
 
+    /// The last key and the indices behind it.
+    pub(super) fn last(&self) -> Self {
+        let from = self
+            .0
+            .iter()
+            .rposition(|step| matches!(step, Step::Key(_)))
+            .unwrap_or(0);
+        Self(self.0[from..].to_vec())
+    }
+
     /// The variable of the long form that sets this value, `OUTRIGGER__ACTORS__CLEAN__TIMEOUT`, if one can.
     pub(super) fn variable(&self) -> Option<String> {
         let mut name = String::from(super::environment::PREFIX);

@@ -4,7 +4,6 @@ use std::fmt;
 
 use serde_json::{Number, Value};
 
-use super::path::Step;
 use super::schema::Schema;
 use super::suggest::list;
 use super::tree::{Data, Node};
@@ -24,12 +23,8 @@ impl fmt::Display for Subject<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Key(key) => write!(f, "key `{key}`"),
-            Self::Value(path) => match path.steps() {
-                [] => f.write_str("the configuration"),
-                [.., Step::Key(key), Step::Index(index)] => write!(f, "`{key}[{index}]`"),
-                [.., Step::Key(key)] => write!(f, "`{key}`"),
-                [.., Step::Index(index)] => write!(f, "item {index}"),
-            },
+            Self::Value(path) if path.is_root() => f.write_str("the configuration"),
+            Self::Value(path) => write!(f, "`{}`", path.last()),
         }
     }
 }

@@ -171,8 +171,13 @@ impl Default for Signals {
 #[derive(Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
 pub enum Backend {
-    File { path: String },
-    Kafka { brokers: Vec<String> },
+    File {
+        path: String,
+    },
+    Kafka {
+        brokers: Vec<String>,
+        password: Option<Secret>,
+    },
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
