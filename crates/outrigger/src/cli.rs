@@ -1,8 +1,10 @@
 //! The command line: every command, flag and argument, and nothing that acts.
 
-use std::path::PathBuf;
+use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::words::{Deadline, Header, Route, message_id};
 
 /// Runs beside an application and takes the infrastructure out of it.
 ///
@@ -73,29 +75,28 @@ pub struct Run {
 #[command(group = clap::ArgGroup::new("input").args(["payload", "file", "envelopes", "stdin"]).required(true))]
 pub struct Send {
     /// The actors that the message visits, in order: `a,b,c`.
-    #[arg(value_delimiter = ',', required = true)]
-    pub route: Vec<String>,
-    /// One payload, as JSON.
-    #[arg(long, value_name = "JSON")]
+    pub route: Route,
+    /// A payload a line from standard input, written as `-`.
+    #[arg(value_name = "-", value_parser = ["-"], hide_possible_values = true)]
+    pub stdin: Option<String>,
+    /// One payload, as JSON; its bytes are passed on unchanged.
+    #[arg(long, value_name = "JSON", allow_hyphen_values = true)]
     pub payload: Option<String>,
-    /// A payload a line; `-` is standard input.
+    /// A payload a line; `-` is standard input. Of a file every line is checked before the first is sent.
     #[arg(long, value_name = "FILE")]
     pub file: Option<PathBuf>,
-    /// A whole envelope a line, put on the first queue as it stands; `-` is standard input.
+    /// A whole envelope a line, put on the route's first queue as it stands; `-` is standard input.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["id", "deadline", "header"])]
     pub envelopes: Option<PathBuf>,
-    /// A payload a line from standard input, written as `-`.
-    #[arg(value_parser = ["-"], hide_possible_values = true)]
-    pub stdin: Option<String>,
     /// The message's id [default: a new UUIDv7]; only with one payload.
-    #[arg(long)]
+    #[arg(long, value_parser = message_id, conflicts_with_all = ["file", "envelopes", "stdin"])]
     pub id: Option<String>,
     /// The moment after which no handler is called any more, as RFC 3339, or how long from now, as in `10m`.
     #[arg(long, value_name = "TIME")]
-    pub deadline: Option<String>,
+    pub deadline: Option<Deadline>,
     /// A header that goes with the message along its route; repeatable.
     #[arg(long, value_name = "NAME=VALUE")]
-    pub header: Vec<String>,
+    pub header: Vec<Header>,
     /// Make the first queue where it does not exist.
     #[arg(long)]
     pub create: bool,
@@ -110,8 +111,8 @@ pub struct Take {
     /// The queue, by its full name.
     pub queue: String,
     /// At most this many.
-    #[arg(short, long = "count", default_value_t = 1, value_name = "N")]
-    pub n: usize,
+    #[arg(short, long = "count", default_value = "1", value_name = "N")]
+    pub n: NonZeroUsize,
     /// Wait this long for the first one, as in `10s`.
     #[arg(long, value_name = "DURATION")]
     pub wait: Option<chassis::config::Duration>,
@@ -127,7 +128,7 @@ pub struct Take {
 #[derive(Debug, Subcommand)]
 pub enum Dead {
     /// List them, oldest first.
-    Ls(Output),
+    Ls(DeadLs),
     /// Explain one: what failed, where, and the message itself.
     Show(DeadShow),
     /// Send messages again to the actor where they failed.
@@ -136,10 +137,25 @@ pub enum Dead {
     Drop(DeadPick),
 }
 
+/// Arguments of `dead ls`.
+#[derive(Debug, Args)]
+pub struct DeadLs {
+    /// Only those that failed at this actor.
+    #[arg(long)]
+    pub actor: Option<String>,
+    /// Only those with this error code.
+    #[arg(long)]
+    pub code: Option<String>,
+    /// How to print.
+    #[command(flatten)]
+    pub output: Output,
+}
+
 /// Arguments of `dead show`.
 #[derive(Debug, Args)]
 pub struct DeadShow {
     /// The message's id, or the beginning of one.
+    #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub id: String,
     /// How to print.
     #[command(flatten)]
@@ -151,6 +167,7 @@ pub struct DeadShow {
 #[command(group = clap::ArgGroup::new("which").args(["ids", "all"]).required(true).multiple(true))]
 pub struct DeadPick {
     /// Ids, or beginnings of ids.
+    #[arg(value_name = "ID", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub ids: Vec<String>,
     /// All of them, or all that the filters leave.
     #[arg(long, conflicts_with = "ids")]
@@ -210,6 +227,13 @@ pub struct Output {
     /// For people, or one JSON value for scripts.
     #[arg(long, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
     pub output: Format,
+}
+
+impl Output {
+    /// Whether a script reads it.
+    pub fn json(self) -> bool {
+        self.output == Format::Json
+    }
 }
 
 /// A listing's form.

@@ -1,2 +1,132 @@
-//! The outrigger binary.
-fn main() {}
+//! Outrigger: runs beside an application and takes the infrastructure out of it.
+//!
+//! The binary holds the command line and the wiring, nothing else: `cli` says what can be asked for, `commands` does
+//! it, `wiring` puts the planes together, `exit` is the one place that knows how the program ends.
+
+#![expect(
+    unreachable_pub,
+    reason = "a binary exports nothing: `pub` says here that another module uses it"
+)]
+
+mod cli;
+mod commands;
+mod config;
+mod exit;
+mod human;
+mod open;
+mod output;
+mod progress;
+mod table;
+mod terminal;
+mod wiring;
+mod words;
+
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+use anyhow::Context;
+use chassis::{
+    config::{Loaded, process_environment},
+    telemetry::logs,
+};
+use clap::Parser;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::{
+    cli::{Cli, Command},
+    config::Root,
+    exit::Code,
+    wiring::Mode,
+};
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A help text whose reader has gone away is no reason to fail.
+            let _ = error.print();
+            return if error.use_stderr() { Code::Usage.into() } else { ExitCode::SUCCESS };
+        }
+    };
+    match act(cli) {
+        Ok(code) => code,
+        Err(error) => exit::report(&error),
+    }
+}
+
+fn act(cli: Cli) -> anyhow::Result<ExitCode> {
+    let Cli { config, command } = cli;
+    match command {
+        Command::Init(args) => commands::init(&args),
+        Command::Schema => commands::schema(),
+        Command::Completions(args) => commands::completions(&args),
+        Command::Exec(args) => Ok(commands::exec(args)),
+        Command::Check(args) => {
+            let environment = process_environment();
+            commands::check(args.file.as_deref().or(config.as_deref()), &environment, args.output)
+        }
+        Command::Up(args) => serve(args, config, Mode::Up),
+        Command::Run(args) => serve(args, config, Mode::Run),
+        Command::Demo(args) => runtime()?.block_on(commands::demo::demo(&args, std::env::vars_os().collect())),
+        Command::Send(args) => on_queue(config.as_deref(), async |loaded| commands::send(&args, loaded).await),
+        Command::Queues(output) => on_queue(config.as_deref(), async |loaded| commands::queues(output, loaded).await),
+        Command::Take(args) => on_queue(config.as_deref(), async |loaded| commands::take(&args, loaded).await),
+        Command::Dead(command) => on_queue(config.as_deref(), async |loaded| commands::dead::dead(&command, loaded).await),
+    }
+}
+
+/// Runs a command that comes, works on the queue, and goes.
+fn on_queue(
+    file: Option<&Path>,
+    command: impl AsyncFnOnce(&Loaded<Root>) -> anyhow::Result<ExitCode>,
+) -> anyhow::Result<ExitCode> {
+    let loaded = load(file, &process_environment())?;
+    logs::init("warn", logs::Format::Text)?;
+    let runtime = runtime()?;
+    let result = runtime.block_on(command(&loaded));
+    runtime.shutdown_timeout(LAST_MOMENT);
+    result
+}
+
+/// Runs `up` or `run`.
+fn serve(args: cli::Run, config: Option<PathBuf>, mode: Mode) -> anyhow::Result<ExitCode> {
+    let environment = process_environment();
+    let loaded = load(args.file.or(config).as_deref(), &environment)?;
+    if mode == Mode::Up {
+        warn(&config::survey(&loaded, &environment));
+    }
+    logs::init(&loaded.value.log.level, loaded.value.log.format)?;
+    let only = config::chosen_actor(&environment).filter(|_| mode == Mode::Run).map(str::to_owned);
+    let grace = args.grace.map(chassis::config::Duration::get);
+    let handlers = std::env::vars_os().collect();
+    let runtime = runtime()?;
+    let result = runtime.block_on(commands::up::serve(&loaded, mode, only, grace, handlers));
+    runtime.shutdown_timeout(LAST_MOMENT);
+    result
+}
+
+fn load(file: Option<&Path>, environment: &BTreeMap<String, String>) -> anyhow::Result<Loaded<Root>> {
+    let loaded = config::load(file, environment)?;
+    warn(&loaded.warnings);
+    Ok(loaded)
+}
+
+fn warn(report: &chassis::config::Report) {
+    eprint!("{}", report.render(terminal::stderr_colour()));
+}
+
+/// A small runtime: an idle sidecar costs little.
+fn runtime() -> anyhow::Result<Runtime> {
+    let built: io::Result<Runtime> = Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build();
+    built.context("cannot start the runtime")
+}
+
+const WORKERS: usize = 2;
+
+/// What still runs after a command is done is not waited for longer than this.
+const LAST_MOMENT: Duration = Duration::from_secs(1);

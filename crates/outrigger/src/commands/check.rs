@@ -1,0 +1,67 @@
+//! `outrigger check`: everything that is wrong with a configuration, at once.
+
+use std::{collections::BTreeMap, path::Path, process::ExitCode};
+
+use chassis::config::{Finding, Loaded, mask_urls};
+
+use crate::{
+    cli::Output,
+    config::{self, Root},
+    exit::{Code, Failure},
+    human,
+    output::{print, print_json},
+    terminal,
+};
+
+/// Checks a configuration and what it would meet on this machine.
+///
+/// Exit 0 where nothing is wrong but maybe something odd, 78 otherwise.
+pub fn check(file: Option<&Path>, environment: &BTreeMap<String, String>, output: Output) -> anyhow::Result<ExitCode> {
+    let loaded = match config::load(file, environment) {
+        Ok(loaded) => loaded,
+        Err(error) if output.json() => {
+            print_json(&error.findings())?;
+            return Ok(Code::Config.into());
+        }
+        Err(error) => return Err(error.into()),
+    };
+    if loaded.file.is_none() && loaded.value == Root::default() {
+        let failure = Failure::new(
+            Code::NoInput,
+            "there is no outrigger.yaml here, and nothing in the environment",
+        );
+        return Err(failure
+            .help("name a file, or make a folder that has one with `outrigger init DIR`")
+            .into());
+    }
+    let survey = config::survey(&loaded, environment);
+    if output.json() {
+        let all: Vec<&Finding> = loaded.warnings.findings().iter().chain(survey.findings()).collect();
+        print_json(&all)?;
+    } else {
+        let colour = terminal::stderr_colour();
+        eprint!("{}{}", loaded.warnings.render(colour), survey.render(colour));
+        print(format!("{}\n", summary(&loaded)))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One line: where the configuration came from and what it declares.
+fn summary(loaded: &Loaded<Root>) -> String {
+    let root = &loaded.value;
+    let file = loaded
+        .file
+        .as_deref()
+        .map_or("the environment".into(), Path::to_string_lossy);
+    let names: Vec<&String> = root.actors.keys().collect();
+    let actors = match names.len() {
+        0 => "no actors".to_owned(),
+        number => format!("{} {}", human::count(number, "actor"), human::list(&names)),
+    };
+    format!(
+        "ok: {file}: {actors}, queue `{}`, ends `{}` and `{}`",
+        mask_urls(&root.queue),
+        root.queue_of(root.ends.happy_name()),
+        root.error_end(),
+    )
+}

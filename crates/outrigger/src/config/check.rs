@@ -1,0 +1,266 @@
+//! The rules that a schema cannot tell.
+//!
+//! Only what the configuration alone shows is checked here; what the machine has is for [`survey`](super::survey).
+
+use std::net::SocketAddr;
+
+use chassis::{
+    config::{Config, Findings, Formats},
+    telemetry::logs,
+};
+use messages::{ActorConfig, Ends};
+use wire::valid_actor;
+
+use super::Root;
+
+impl Config for Root {
+    fn check(&self, findings: &mut Findings) {
+        findings.within("ends", |findings| ends(&self.ends, findings));
+        for (name, config) in &self.actors {
+            findings.within(["actors", name], |findings| actor(name, config, findings));
+        }
+    }
+
+    fn formats(formats: &mut Formats) {
+        formats.add("queue-url", queue_url);
+        formats.add("listen-address", listen_address);
+        formats.add("log-level", |level| {
+            logs::check(level).map_err(|error| error.to_string())
+        });
+    }
+}
+
+fn ends(ends: &Ends, findings: &mut Findings) {
+    if ends.happy_name() == ends.error_name() {
+        let at = if ends.error.name.is_some() {
+            "error.name"
+        } else {
+            "happy.name"
+        };
+        let message = format!("both ends are called `{}`", ends.happy_name());
+        findings.error(at, message, "give each end a queue of its own");
+    }
+    for (key, end) in [("happy", &ends.happy), ("error", &ends.error)] {
+        if let Some(name) = end.name.as_deref().filter(|name| !valid_actor(name)) {
+            let message = format!("`{name}` is no name for a queue");
+            findings.error(
+                [key, "name"],
+                message,
+                "use letters, digits, `_` and `-`, at most 63, a letter or digit first",
+            );
+        }
+        if end.keep.is_some_and(|keep| keep.is_zero()) && !end.discard {
+            let help = "write `discard: true` to keep nothing, or a duration such as `7d`";
+            findings.error(
+                [key, "keep"],
+                "an end that keeps messages for no time loses them all",
+                help,
+            );
+        }
+        if end.max == Some(0) && !end.discard {
+            let help = "write `discard: true` to keep nothing, or leave `max` out to keep all";
+            findings.error([key, "max"], "an end that keeps no message loses them all", help);
+        }
+    }
+}
+
+fn actor(name: &str, config: &ActorConfig, findings: &mut Findings) {
+    handler(name, config, findings);
+    if config.replicas > config.concurrency {
+        let message = format!(
+            "concurrency {} is raised to the {} replicas",
+            config.concurrency, config.replicas
+        );
+        let help = format!(
+            "write `concurrency: {}` or more: each process works on at least one message",
+            config.replicas
+        );
+        findings.warning("concurrency", message, help);
+    }
+    if let Some(idle) = config.idle_timeout
+        && !config.timeout.is_zero()
+        && idle > config.timeout
+    {
+        let message = format!(
+            "idle_timeout {idle} is never reached: the timeout is {}",
+            config.timeout
+        );
+        findings.warning(
+            "idle_timeout",
+            message,
+            "make it shorter than the timeout, or leave it out",
+        );
+    }
+    if config.max_frame.bytes() == 0 || config.max_frame.bytes() > LARGEST_FRAME {
+        let message = format!("max_frame {} is not a size that a frame can have", config.max_frame);
+        findings.error("max_frame", message, "use 1 byte to 2 GiB less 1 byte, as in `256MiB`");
+    }
+    if let Some(retry) = config.retry
+        && retry.max_backoff < retry.backoff
+    {
+        let message = format!("max_backoff {} is below backoff {}", retry.max_backoff, retry.backoff);
+        findings.error("retry.max_backoff", message, "make it at least as long as `backoff`");
+    }
+}
+
+fn handler(name: &str, config: &ActorConfig, findings: &mut Findings) {
+    let handler = &config.handler;
+    match (&handler.run, &handler.socket) {
+        (None, None) => {
+            let help = format!(
+                "write `run: \"python3 -m outrigger handler.py:process\"` to have it started, or `socket: PATH` (or \
+                 OUTRIGGER_SOCKET with OUTRIGGER_ACTOR={name}) for a process that is already there"
+            );
+            findings.error("handler", format!("actor `{name}` has no handler"), help);
+        }
+        (Some(_), Some(_)) => {
+            let help = "keep `run` to have the handler started, or `socket` where somebody else starts it";
+            findings.error(
+                "handler",
+                format!("actor `{name}` has two handlers: `run` and `socket`"),
+                help,
+            );
+        }
+        (Some(run), None) => match shlex::split(run) {
+            None => {
+                findings.error(
+                    "handler.run",
+                    "the command does not split into words",
+                    "close its quotes, as a shell wants it",
+                );
+            }
+            Some(words) if words.first().is_none_or(String::is_empty) => {
+                findings.error(
+                    "handler.run",
+                    "the command is empty",
+                    "name a program, as in `python3 handler.py`",
+                );
+            }
+            Some(_) => {}
+        },
+        (None, Some(socket)) => {
+            if socket.as_os_str().is_empty() {
+                findings.error(
+                    "handler.socket",
+                    "the path of the socket is empty",
+                    "name the handler's Unix socket",
+                );
+            }
+            if !handler.env.is_empty() {
+                let help = "set them where that process is started";
+                findings.warning(
+                    "handler.env",
+                    "variables have no effect on a process that somebody else starts",
+                    help,
+                );
+            }
+        }
+    }
+    for variable in handler.env.keys() {
+        if variable.is_empty() || variable.contains(['=', '\0']) {
+            let message = format!("`{variable}` is no name for a variable");
+            findings.error(["handler", "env", variable], message, "use a name without `=`");
+        }
+    }
+}
+
+/// Checks a queue's URL without opening anything.
+fn queue_url(url: &str) -> Result<(), String> {
+    let (scheme, rest) = url.split_once(':').unwrap_or(("", url));
+    match scheme {
+        "memory" if rest.is_empty() => Ok(()),
+        "memory" => Err("nothing follows `memory:`".to_owned()),
+        "sqlite" if cfg!(feature = "sqlite") && !rest.split('?').next().unwrap_or_default().is_empty() => Ok(()),
+        "sqlite" if cfg!(feature = "sqlite") => {
+            Err("a file has to follow, as in `sqlite:.outrigger/queue.db`".to_owned())
+        }
+        "amqp" | "amqps" | "nats" | "redis" | "sqs" => Err(format!("this build has no `{scheme}:`, only {TRANSPORTS}")),
+        _ => Err(format!("it has to begin with {TRANSPORTS}")),
+    }
+}
+
+/// Checks an address without resolving it.
+fn listen_address(address: &str) -> Result<(), String> {
+    if address.parse::<SocketAddr>().is_ok() {
+        return Ok(());
+    }
+    let named = address.rsplit_once(':').is_some_and(|(host, port)| {
+        let host_fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
+        !host.is_empty() && host.chars().all(host_fits) && port.parse::<u16>().is_ok()
+    });
+    if named {
+        Ok(())
+    } else {
+        Err("an address is `host:port`, as in `127.0.0.1:17001` or `[::1]:17001`".to_owned())
+    }
+}
+
+/// Bit 31 of a frame's length marks control frames.
+const LARGEST_FRAME: u64 = (1 << 31) - 1;
+
+const TRANSPORTS: &str = if cfg!(feature = "sqlite") {
+    "`sqlite:PATH` or `memory:`"
+} else {
+    "`memory:`"
+};
+
+#[cfg(test)]
+mod tests {
+    use chassis::config::{self, Colour, Sources};
+    use insta::assert_snapshot;
+
+    use super::*;
+
+    fn findings(text: &str) -> String {
+        let loaded = config::load::<Root>(&Sources::default().with_text("outrigger.yaml", text));
+        let lines = match &loaded {
+            Ok(loaded) => loaded.warnings.findings(),
+            Err(error) => error.findings(),
+        };
+        lines.iter().map(|finding| format!("{finding}\n")).collect()
+    }
+
+    #[test]
+    fn an_empty_file_is_a_configuration() {
+        let loaded = config::load::<Root>(&Sources::default().with_text("outrigger.yaml", "")).unwrap();
+        assert_eq!(loaded.value, Root::default());
+        assert_eq!(loaded.warnings.render(Colour::Off), "");
+    }
+
+    #[test]
+    fn a_handler_is_a_command_or_a_socket() {
+        assert_snapshot!(findings(
+            "actors:\n  a:\n    handler: {}\n  b:\n    handler: { run: x, socket: y }\n  c:\n    handler: { run: \"x 'y\" }\n  d:\n    handler: { run: \"\" }\n"
+        ), @"");
+    }
+
+    #[test]
+    fn every_other_rule_names_its_line() {
+        assert_snapshot!(findings(
+            "ends: { happy: { name: x, keep: 0 }, error: { name: x } }\nactors:\n  a:\n    handler: { socket: s, env: { A: b } }\n    replicas: 3\n    concurrency: 2\n    timeout: 1s\n    idle_timeout: 2s\n    retry: { backoff: 9s, max_backoff: 1s }\n    max_frame: 3GiB\n"
+        ), @"");
+    }
+
+    #[test]
+    fn texts_have_their_forms() {
+        assert_snapshot!(findings(
+            "queue: amqp://u:secret@h\nprefix: a b\nadmin: { listen: everywhere }\nlog: { level: \"queues=loud\" }\nactors: { _a: { handler: { socket: s } } }\n"
+        ), @"");
+    }
+
+    #[test]
+    fn addresses_and_urls_that_are_right_pass() {
+        for address in ["127.0.0.1:0", "[::1]:17001", "localhost:17001", "0.0.0.0:1"] {
+            assert_eq!(listen_address(address), Ok(()), "{address}");
+        }
+        for address in ["", "17001", ":17001", "localhost", "localhost:99999", "a b:1"] {
+            assert!(listen_address(address).is_err(), "{address}");
+        }
+        for url in ["memory:", "sqlite:a.db", "sqlite:/a/b.db?durability=process"] {
+            assert_eq!(queue_url(url), Ok(()), "{url}");
+        }
+        for url in ["", "a.db", "sqlite:", "sqlite:?x=1", "memory:x", "http://x"] {
+            assert!(queue_url(url).is_err(), "{url}");
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! The root of the configuration: the struct is the manual.
+
+use std::collections::BTreeMap;
+
+use chassis::telemetry::logs;
+use messages::{ActorConfig, Ends};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What Outrigger runs on this machine: a queue, the actors that work on it, and where it can be watched.
+///
+/// `outrigger up` and `outrigger run` read the same file; `run` starts no handler process.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(title = "outrigger.yaml")]
+pub struct Root {
+    /// Where messages wait, as a URL. `sqlite:PATH` is the durable queue in a file, its path relative to this file's
+    /// folder. `memory:` ends with the process. Default `sqlite:.outrigger/queue.db`.
+    #[schemars(extend("format" = "queue-url"))]
+    pub queue: String,
+    /// Put before the name of every queue, so that several installations can share a broker. Default none.
+    #[schemars(extend("pattern" = "^[A-Za-z0-9._:-]{0,64}$"))]
+    pub prefix: String,
+    /// The kind of queue that is made on RabbitMQ; other transports have one kind. Default `quorum`.
+    pub queue_type: QueueType,
+    /// The queues where routes end, and how long they keep what nobody takes.
+    pub ends: Ends,
+    /// The actors by name: letters, digits, `_` and `-`, at most 63, a letter or digit first. An actor with the name
+    /// of an end works on what ends there. Default none.
+    #[schemars(extend("propertyNames" = { "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$" }))]
+    pub actors: BTreeMap<String, ActorConfig>,
+    /// Where the process can be watched.
+    pub admin: Admin,
+    /// What the process says on stderr.
+    pub log: Log,
+}
+
+impl Default for Root {
+    fn default() -> Self {
+        Self {
+            queue: "sqlite:.outrigger/queue.db".to_owned(),
+            prefix: String::new(),
+            queue_type: QueueType::default(),
+            ends: Ends::default(),
+            actors: BTreeMap::new(),
+            admin: Admin::default(),
+            log: Log::default(),
+        }
+    }
+}
+
+impl Root {
+    /// The full name of an actor's or an end's queue.
+    pub fn queue_of(&self, actor: &str) -> String {
+        format!("{}{actor}", self.prefix)
+    }
+
+    /// The full name of the queue where failed messages end.
+    pub fn error_end(&self) -> String {
+        self.queue_of(self.ends.error_name())
+    }
+
+    /// Whether the configuration itself declares an actor's queue: as an actor or as an end.
+    pub fn declares(&self, actor: &str) -> bool {
+        self.actors.contains_key(actor) || actor == self.ends.happy_name() || actor == self.ends.error_name()
+    }
+}
+
+/// The kind of queue on RabbitMQ.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum QueueType {
+    /// Replicated, and counts deliveries.
+    #[default]
+    Quorum,
+    /// On one node.
+    Classic,
+}
+
+/// Where the process can be watched: `/healthz`, `/readyz`, `/health`, `/metrics`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Admin {
+    /// The address, `host:port`; port 0 takes a free one. Default `127.0.0.1:17001`, or a free port where that is
+    /// taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "listen-address"))]
+    pub listen: Option<String>,
+}
+
+impl Admin {
+    /// The address to listen on.
+    pub fn address(&self) -> &str {
+        self.listen.as_deref().unwrap_or("127.0.0.1:17001")
+    }
+}
+
+/// What the process says on stderr.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// The least important lines to show: `error`, `warn`, `info`, `debug`, `trace`, `off`, or a list by part such as
+    /// `info,queues=debug`. Default `info`.
+    #[schemars(extend("format" = "log-level"))]
+    pub level: String,
+    /// How lines look: `auto` is text on a terminal and JSON otherwise. Default `auto`.
+    pub format: logs::Format,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            level: "info".to_owned(),
+            format: logs::Format::Auto,
+        }
+    }
+}

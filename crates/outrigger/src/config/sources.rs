@@ -1,0 +1,201 @@
+//! Where the configuration comes from: a file, the environment, and the short forms of a sidecar.
+
+use std::{collections::BTreeMap, path::Path};
+
+use chassis::config::{self, ConfigError, Loaded, Overlay, Path as Key, Sources};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::Root;
+
+/// Reads the configuration: `file`, else `OUTRIGGER_CONFIG`, `CONFIG_FILE`, else `./outrigger.yaml` where it is there;
+/// the environment over it.
+///
+/// # Errors
+/// Everything that is wrong with it, at once.
+pub fn load(file: Option<&Path>, environment: &BTreeMap<String, String>) -> Result<Loaded<Root>, ConfigError> {
+    config::load(&with_short_forms(file, environment))
+}
+
+/// The actor that `OUTRIGGER_ACTOR` names. Inside a handler that we started it tells the handler who it is, and chooses
+/// nothing.
+pub fn chosen_actor(environment: &BTreeMap<String, String>) -> Option<&str> {
+    let inside = environment.contains_key("OUTRIGGER_HANDLER_SOCKET");
+    environment
+        .get(ACTOR)
+        .filter(|name| !inside && !name.is_empty())
+        .map(String::as_str)
+}
+
+fn with_short_forms(file: Option<&Path>, environment: &BTreeMap<String, String>) -> Sources {
+    let mut sources = Sources::new(environment.clone());
+    sources.file = file.map(Path::to_path_buf);
+    // The actors of the file and the long forms. Where they cannot be read, the real load says why.
+    let actors: Option<Vec<String>> = config::load::<Names>(&sources)
+        .ok()
+        .map(|loaded| loaded.value.actors.into_keys().collect());
+
+    for name in [ACTOR, SOCKET, DIALECT, TIMEOUT, CONCURRENCY]
+        .iter()
+        .chain(&HANDLERS_OWN)
+    {
+        sources = sources.with_known(*name);
+    }
+    sources = sources
+        .with_overlay(Overlay::new("OUTRIGGER_QUEUE", "queue"))
+        .with_overlay(Overlay::new("OUTRIGGER_LOG", "log.level"));
+    if let Some(dialect) = environment
+        .get(DIALECT)
+        .filter(|dialect| !DIALECTS.contains(&dialect.as_str()))
+    {
+        let message = format!("this build does not speak the dialect `{dialect}`");
+        sources = sources.with_trouble(
+            DIALECT,
+            message,
+            "it has `socket`, for plain handlers and protocol 1: leave it out",
+        );
+    }
+
+    let set = [SOCKET, TIMEOUT, CONCURRENCY, DIALECT]
+        .into_iter()
+        .find(|name| environment.contains_key(*name));
+    let actor = match (chosen_actor(environment), set, actors.as_deref()) {
+        (Some(actor), ..) => actor,
+        (None, Some(_), Some([only])) => only,
+        (None, Some(set), Some([])) => {
+            let message = format!("{set} is set, and there is no actor that it could be for");
+            return sources.with_trouble(set, message, "name the actor in OUTRIGGER_ACTOR");
+        }
+        (None, Some(set), Some(several)) => {
+            let message = format!("{set} is set, and it is not said for which of {} actors", several.len());
+            let help = format!("set OUTRIGGER_ACTOR to one of {}", several.join(", "));
+            return sources.with_trouble(set, message, help);
+        }
+        (None, ..) => return sources,
+    };
+    let key = |rest: &str| Key::from(["actors", actor]).join(rest);
+    let known = actors
+        .as_ref()
+        .is_none_or(|actors| actors.iter().any(|name| name == actor));
+    if let Some(socket) = environment.get(SOCKET) {
+        // Instead of the file's handler, whatever that was.
+        let handler = serde_json::json!({ "socket": socket }).to_string();
+        sources = sources.with_overlay(Overlay::fixed(SOCKET, key("handler"), handler));
+    } else if !known {
+        sources = sources.with_overlay(Overlay::fixed(ACTOR, key("handler"), "{}"));
+    }
+    sources
+        .with_overlay(Overlay::new(TIMEOUT, key("timeout")))
+        .with_overlay(Overlay::new(CONCURRENCY, key("concurrency")))
+}
+
+/// Only what the short forms need to know of the rest.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+struct Names {
+    actors: BTreeMap<String, serde_json::Value>,
+}
+
+impl config::Config for Names {}
+
+const ACTOR: &str = "OUTRIGGER_ACTOR";
+const SOCKET: &str = "OUTRIGGER_SOCKET";
+const DIALECT: &str = "OUTRIGGER_DIALECT";
+const TIMEOUT: &str = "OUTRIGGER_TIMEOUT";
+const CONCURRENCY: &str = "OUTRIGGER_CONCURRENCY";
+
+/// What a handler that we started finds in its environment; a command that it runs sees them too.
+const HANDLERS_OWN: [&str; 3] = [
+    "OUTRIGGER_HANDLER_SOCKET",
+    "OUTRIGGER_HANDLER_CONCURRENCY",
+    "OUTRIGGER_HANDLER_LIFELINE",
+];
+
+/// Two names for the one dialect that there is.
+const DIALECTS: [&str; 2] = ["socket", "plain"];
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+
+    use super::*;
+
+    fn environment(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
+    }
+
+    fn read(text: &str, pairs: &[(&str, &str)]) -> Result<Loaded<Root>, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("outrigger.yaml");
+        std::fs::write(&file, text).unwrap();
+        load(Some(&file), &environment(pairs)).map_err(|error| {
+            let lines = error.findings().iter().map(|finding| format!("{finding}\n"));
+            lines
+                .collect::<String>()
+                .replace(&format!("{}/", folder.path().display()), "")
+        })
+    }
+
+    #[test]
+    fn the_environment_alone_is_a_whole_sidecar() {
+        let loaded = read(
+            "",
+            &[
+                ("OUTRIGGER_QUEUE", "sqlite:q.db"),
+                ("OUTRIGGER_ACTOR", "clean"),
+                ("OUTRIGGER_SOCKET", "/run/app.sock"),
+                ("OUTRIGGER_DIALECT", "plain"),
+                ("OUTRIGGER_TIMEOUT", "90"),
+                ("OUTRIGGER_CONCURRENCY", "4"),
+                ("OUTRIGGER_LOG", "debug"),
+            ],
+        )
+        .unwrap();
+        assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+        let root = loaded.value;
+        assert_eq!((root.queue.as_str(), root.log.level.as_str()), ("sqlite:q.db", "debug"));
+        let clean = &root.actors["clean"];
+        assert_eq!(clean.handler.socket.as_deref(), Some(Path::new("/run/app.sock")));
+        assert_eq!((clean.timeout.get().as_secs(), clean.concurrency.get()), (90, 4));
+    }
+
+    #[test]
+    fn a_socket_takes_the_place_of_the_files_command_of_its_only_actor() {
+        let loaded = read("actors: { a: { handler: { run: x } } }", &[("OUTRIGGER_SOCKET", "s")]).unwrap();
+        let handler = &loaded.value.actors["a"].handler;
+        assert_eq!(
+            (handler.run.as_deref(), handler.socket.as_deref()),
+            (None, Some(Path::new("s")))
+        );
+    }
+
+    #[test]
+    fn a_short_form_that_could_be_for_anyone_is_refused_with_the_cure() {
+        let two = "actors: { a: { handler: { run: x } }, b: { handler: { run: x } } }";
+        assert_snapshot!(read(two, &[("OUTRIGGER_SOCKET", "s")]).unwrap_err(), @"");
+        assert_snapshot!(read("", &[("OUTRIGGER_TIMEOUT", "1s"), ("OUTRIGGER_DIALECT", "asya-2")]).unwrap_err(), @"");
+        assert_snapshot!(read(two, &[("OUTRIGGER_ACTOR", "c")]).unwrap_err(), @"");
+    }
+
+    #[test]
+    fn a_command_inside_a_handler_is_not_told_which_actor_to_serve() {
+        let inside = environment(&[("OUTRIGGER_ACTOR", "a"), ("OUTRIGGER_HANDLER_SOCKET", "s")]);
+        assert_eq!(chosen_actor(&inside), None);
+        assert_eq!(chosen_actor(&environment(&[("OUTRIGGER_ACTOR", "a")])), Some("a"));
+        let loaded = load(None, &inside).unwrap();
+        assert!(
+            loaded.value.actors.is_empty() && loaded.warnings.is_empty(),
+            "{:?}",
+            loaded.warnings
+        );
+    }
+
+    #[test]
+    fn a_misspelt_short_form_is_a_warning() {
+        let loaded = read("", &[("OUTRIGGER_QUEU", "x")]).unwrap();
+        assert_snapshot!(loaded.warnings.findings()[0], @"");
+    }
+}
