@@ -76,7 +76,10 @@ pub trait Consumer: Send + fmt::Debug {
 
 /// What a transport keeps. The conformance kit tests each promise that is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a promise of its own, made or not made")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a promise of its own, made or not made"
+)]
 pub struct Promises {
     /// Messages of one queue are handed out in the order they were put, while none is put back.
     pub order: bool,

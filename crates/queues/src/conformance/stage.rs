@@ -195,7 +195,7 @@ impl<'h> Stage<'h> {
     pub(super) async fn empty(&self, consumer: &mut Box<dyn Consumer>) -> Result<Vec<Bytes>, Halt> {
         let mut bodies = Vec::new();
         let quiet = self.quiet() + 2 * self.lease();
-        loop {
+        while bodies.len() < MORE_THAN_ANY_CASE_PUTS {
             let Ok(taken) = timeout(quiet, self.ok("take what is left", consumer.take())).await else {
                 return Ok(bodies);
             };
@@ -203,6 +203,10 @@ impl<'h> Stage<'h> {
             bodies.push(delivery.body().clone());
             self.done(delivery).await?;
         }
+        Err(Halt::broken(
+            "what is left to end",
+            format!("{} messages and still more", bodies.len()),
+        ))
     }
 
     pub(super) async fn done(&self, delivery: Delivery) -> Ended {
@@ -261,6 +265,8 @@ impl<'h> Stage<'h> {
         lock(&self.opened).retain(|opened| !Arc::ptr_eq(opened, queue));
     }
 }
+
+const MORE_THAN_ANY_CASE_PUTS: usize = 20_000;
 
 /// Two values that have to be the same.
 pub(super) fn same<T: PartialEq + Debug>(what: &str, expected: &T, seen: &T) -> Ended {

@@ -126,17 +126,20 @@ async fn too_large(stage: &Stage<'_>, queue: Arc<dyn Queue>) -> Ended {
 async fn undeclared(stage: &Stage<'_>, queue: Arc<dyn Queue>) -> Ended {
     stage.declare(&queue, &["work"]).await?;
     let named = |error: &QueueError| names_queue(error, "nowhere");
+    stage.begin("put to a queue that nobody declared");
     refused(
         "put to say `NoQueue` with the name",
         queue.put(vec![Put::new("nowhere", "x")]).await,
         named,
     )?;
+    stage.begin("consume a queue that nobody declared");
     refused(
         "consume to say `NoQueue` with the name",
         queue.consume("nowhere", 1).await,
         named,
     )?;
     if queue.promises().browse {
+        stage.begin("browse a queue that nobody declared");
         refused(
             "browse to say `NoQueue` with the name",
             queue.browse("nowhere", None, 1).await,
@@ -239,7 +242,18 @@ async fn given_up(stage: &Stage<'_>, queue: Arc<dyn Queue>) -> Ended {
             stage.done(delivery).await?;
         }
     }
-    while seen.len() < 40 {
+    stage.begin("give up takes of a message that is ready");
+    stage
+        .ok("put a message", queue.put(vec![Put::new("work", "40")]))
+        .await?;
+    for _ in 0..20 {
+        if let Ok(taken) = timeout(Duration::ZERO, consumer.take()).await {
+            let delivery = stage.ok("take a message", async { taken }).await?;
+            seen.push(text(&delivery));
+            stage.done(delivery).await?;
+        }
+    }
+    while seen.len() < 41 {
         let delivery = stage.take(&mut consumer).await?;
         seen.push(text(&delivery));
         stage.done(delivery).await?;
@@ -247,7 +261,7 @@ async fn given_up(stage: &Stage<'_>, queue: Arc<dyn Queue>) -> Ended {
     seen.sort_by_key(|number| number.parse::<u64>().unwrap_or(u64::MAX));
     same(
         "each message once",
-        &(0..40).map(|number| number.to_string()).collect(),
+        &(0..41).map(|number| number.to_string()).collect(),
         &seen,
     )?;
     stage.nothing(&mut consumer, "no message a second time").await

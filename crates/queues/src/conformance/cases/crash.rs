@@ -153,6 +153,8 @@ struct Known {
     put: BTreeSet<String>,
     settling: BTreeSet<String>,
     settled: BTreeSet<String>,
+    /// How often a settle succeeded, which is more than there are messages where they come again.
+    settles: usize,
 }
 
 async fn under_load(stage: &Stage<'_>, queue: Arc<dyn Queue>) -> Ended {
@@ -200,7 +202,8 @@ async fn under_load(stage: &Stage<'_>, queue: Arc<dyn Queue>) -> Ended {
 }
 
 async fn put_until_it_ends(queue: Arc<dyn Queue>, putter: u32, known: Arc<Mutex<Known>>) {
-    for batch in 0.. {
+    // Enough to be under way at the crash, and an end where nothing is ever settled.
+    for batch in 0..200 {
         let bodies: Vec<_> = (0..10).map(|index| format!("{putter}-{batch}-{index}")).collect();
         let puts = bodies.iter().map(|body| Put::new("work", body.clone())).collect();
         if queue.put(puts).await.is_err() {
@@ -227,7 +230,8 @@ async fn settle_until_it_ends(mut consumer: Box<dyn Consumer>, known: Arc<Mutex<
         let count = {
             let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
             known.settled.insert(body);
-            known.settled.len()
+            known.settles += 1;
+            known.settles
         };
         if count >= 300 {
             enough.notify_one();

@@ -175,6 +175,7 @@ async fn reopened(stage: &Stage<'_>, queue: Arc<dyn Queue>) -> Ended {
             &expected,
             &delivery.tally().attempt,
         )?;
+        stage.done(delivery).await?;
     }
     stage.nothing(&mut consumer, "the settled one to be gone").await
 }

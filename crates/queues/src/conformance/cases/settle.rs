@@ -108,6 +108,11 @@ async fn settle_dropped(stage: &Stage<'_>, queue: Arc<dyn Queue>) -> Ended {
     let quiet = stage.quiet() + 2 * stage.lease();
     stage
         .nothing_for(&mut consumer, quiet, "nothing: the outcome was the queue's to write")
+        .await?;
+    stage
+        .figures(&queue, "work", "nothing held or ready", |stats| {
+            matches!(stats.in_flight, None | Some(0)) && matches!(stats.depth, None | Some(0))
+        })
         .await
 }
 

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicI64, Ordering},
     },
 };
 
@@ -27,13 +27,13 @@ pub(super) const CASES: &[Case] = &[
     .heavy(),
 ];
 
-const MANY: usize = 10_000;
+const MANY: u16 = 10_000;
 const CONSUMERS: usize = 4;
 const CREDIT: usize = 50;
 
 async fn exactly_once(stage: &Stage<'_>, queue: Arc<dyn Queue>) -> Ended {
     stage.declare(&queue, &["work"]).await?;
-    let left = Arc::new(AtomicUsize::new(MANY));
+    let left = Arc::new(AtomicI64::new(i64::from(MANY)));
     let mut takers = JoinSet::new();
     for _ in 0..CONSUMERS {
         let consumer = stage.consume(&queue, "work", CREDIT).await?;
@@ -80,7 +80,7 @@ async fn exactly_once(stage: &Stage<'_>, queue: Arc<dyn Queue>) -> Ended {
         .map(|(body, _)| body)
         .collect();
     same("messages taken more than once", &Vec::new(), &twice)?;
-    same("different messages", &MANY, &seen.len())?;
+    same("different messages", &usize::from(MANY), &seen.len())?;
     let mut consumer = stage.consume(&queue, "work", 1).await?;
     stage.nothing(&mut consumer, "an empty queue in the end").await
 }
@@ -89,7 +89,7 @@ async fn exactly_once(stage: &Stage<'_>, queue: Arc<dyn Queue>) -> Ended {
 async fn take_all(
     mut consumer: Box<dyn Consumer>,
     credit: usize,
-    left: Arc<AtomicUsize>,
+    left: Arc<AtomicI64>,
 ) -> Result<Vec<String>, QueueError> {
     let mut bodies = Vec::new();
     let mut settles = JoinSet::new();
@@ -121,7 +121,7 @@ async fn take_all(
 }
 
 async fn fairly(stage: &Stage<'_>, queue: Arc<dyn Queue>) -> Ended {
-    const MESSAGES: usize = 1_000;
+    const MESSAGES: u16 = 1_000;
     stage.declare(&queue, &["work"]).await?;
     let (first, second) = (
         stage.consume(&queue, "work", 4).await?,
@@ -131,7 +131,7 @@ async fn fairly(stage: &Stage<'_>, queue: Arc<dyn Queue>) -> Ended {
         .map(|number| Put::new("work", number.to_string()))
         .collect();
     stage.ok("put 1,000 messages", queue.put(puts)).await?;
-    let left = Arc::new(AtomicUsize::new(MESSAGES));
+    let left = Arc::new(AtomicI64::new(i64::from(MESSAGES)));
     let mut takers = JoinSet::new();
     for consumer in [first, second] {
         takers.spawn(take_all(consumer, 4, Arc::clone(&left)));
@@ -153,7 +153,7 @@ async fn fairly(stage: &Stage<'_>, queue: Arc<dyn Queue>) -> Ended {
         .ok_or_else(|| Halt::broken("two consumers", "none"))?;
     holds(
         "at least 300 of 1,000 for each of two consumers",
-        least * 10 >= MESSAGES * 3,
+        least * 10 >= usize::from(MESSAGES) * 3,
         || format!("{shares:?}"),
     )
 }
