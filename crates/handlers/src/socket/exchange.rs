@@ -185,3 +185,47 @@ impl Limits {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits(whole: u64, idle: u64) -> Limits {
+        let now = Instant::now();
+        Limits {
+            begun: now,
+            last: now,
+            whole: Some(Duration::from_secs(whole)),
+            idle: Some(Duration::from_secs(idle)),
+            by_deadline: false,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_interim_frame_moves_the_idle_limit_and_never_the_whole() {
+        let mut limits = limits(5, 2);
+        for _ in 0..3 {
+            limits
+                .keep(tokio::time::sleep(Duration::from_millis(1500)))
+                .await
+                .unwrap();
+            limits.heard().unwrap();
+        }
+        let over = limits.keep(std::future::pending::<()>()).await.unwrap_err();
+        assert!(
+            matches!(over, Trouble::Timeout(after) if after.as_secs() == 5),
+            "{over:?}"
+        );
+        assert_eq!(limits.begun.elapsed().as_secs(), 5);
+        // However fast they come, so that nothing ever has to be waited for.
+        assert!(matches!(limits.heard(), Err(Trouble::Timeout(_))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_ends_an_exchange_at_the_idle_limit() {
+        let limits = limits(5, 2);
+        let over = limits.keep(std::future::pending::<()>()).await.unwrap_err();
+        assert!(matches!(over, Trouble::Idle(after) if after.as_secs() == 2), "{over:?}");
+        assert_eq!(limits.begun.elapsed().as_secs(), 2);
+    }
+}

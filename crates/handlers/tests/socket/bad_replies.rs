@@ -157,7 +157,8 @@ async fn bytes_after_the_final_frame_cost_the_connection_and_not_the_reply() {
         while let Some(request) = peer.request() {
             let mut frames = vec![0, 0, 0, 1];
             frames.extend_from_slice(&request);
-            frames.extend_from_slice(b"\0\0\0\x01");
+            // The beginning of a control frame, which would be in order before an exchange.
+            frames.extend_from_slice(b"\x80\0\0\x01");
             peer.raw(&frames);
         }
     });

@@ -189,7 +189,8 @@ async fn interim_frames_are_reported_in_order_and_before_the_reply() {
 #[tokio::test]
 async fn a_ping_of_a_plain_handler_is_a_connect_and_leaves_nothing_open() {
     let stand_in = StandIn::new(|mut peer| peer.tell_the_end());
-    assert_eq!(stand_in.handler().ping().await.unwrap(), Liveness::Connected);
+    let handler = stand_in.handler();
+    assert_eq!(handler.ping().await.unwrap(), Liveness::Connected);
     assert_eq!(stand_in.seen(), "closed after 0 bytes");
 }
 
@@ -208,6 +209,8 @@ async fn two_sidecars_share_a_handler_that_serves_one_connection_after_the_other
     let (one, two) = (stand_in.handler(), stand_in.handler());
     one.ping().await.unwrap();
     two.ping().await.unwrap();
+    // The first has an empty connection behind it, which must not stand in the way of the second.
+    assert_eq!(ask(&two, "3").await.unwrap(), done("3"));
     for _ in 0..3 {
         let (first, second) = tokio::join!(ask(&one, "1"), ask(&two, "2"));
         assert_eq!((first.unwrap(), second.unwrap()), (done("1"), done("2")));
