@@ -13,7 +13,7 @@ use crate::words::{Deadline, Header, Route, message_id};
 #[derive(Debug, Parser)]
 #[command(name = "outrigger", version, max_term_width = 100, arg_required_else_help = true)]
 pub struct Cli {
-    /// The configuration file [default: $OUTRIGGER_CONFIG, else ./outrigger.yaml].
+    /// The configuration file [default: `$OUTRIGGER_CONFIG`, else `./outrigger.yaml`].
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// What to do.
@@ -88,7 +88,7 @@ pub struct Send {
     /// A whole envelope a line, put on the route's first queue as it stands; `-` is standard input.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["id", "deadline", "header"])]
     pub envelopes: Option<PathBuf>,
-    /// The message's id [default: a new UUIDv7]; only with one payload.
+    /// The message's id [default: a new `UUIDv7`]; only with one payload.
     #[arg(long, value_parser = message_id, conflicts_with_all = ["file", "envelopes", "stdin"])]
     pub id: Option<String>,
     /// The moment after which no handler is called any more, as RFC 3339, or how long from now, as in `10m`.

@@ -24,7 +24,7 @@ pub fn bytes(size: usize) -> String {
     let units = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
     match units.into_iter().find(|(_, shift)| size >> shift > 0) {
         Some((unit, shift)) => {
-            let tenths = (size >> (shift - 7)) * 10 >> 7;
+            let tenths = ((size >> (shift - 7)) * 10) >> 7;
             format!("{}.{} {unit}", tenths / 10, tenths % 10)
         }
         None => count(size, "byte"),

@@ -2,7 +2,6 @@
 
 use std::{
     borrow::Cow,
-    fmt::Write as _,
     fs::{self, OpenOptions},
     io::{self, Write as _},
     path::{self, Path},
@@ -60,11 +59,6 @@ pub fn init(args: &Init) -> anyhow::Result<ExitCode> {
 /// What was made, and the commands that run it.
 fn told(dir: &Path, actor: &str, here: bool, paint: Paint) -> String {
     let names: Vec<&str> = FILES.iter().map(|(name, _)| *name).collect();
-    let mut text = format!(
-        "made actor `{actor}` in {}: {}\n\nnext:\n",
-        dir.display(),
-        names.join(", ")
-    );
     let shown = dir.display().to_string();
     let quoted = shlex::try_quote(&shown).unwrap_or(Cow::Borrowed(&shown));
     let enter = if here {
@@ -72,13 +66,13 @@ fn told(dir: &Path, actor: &str, here: bool, paint: Paint) -> String {
     } else {
         format!("cd {quoted} && ")
     };
-    let payload = "'{\"name\": \"world\"}'";
-    let _infallible = write!(
-        text,
-        "  {enter}outrigger up\n  {enter}outrigger send {actor} --payload {payload}{}\n  {enter}outrigger take happy-end\n",
-        paint.dim("   # in another shell"),
-    );
-    text
+    format!(
+        "made actor `{actor}` in {shown}: {}\n\n{}\n  {enter}outrigger up\n{}\n  {enter}outrigger send {actor} \
+         --payload '{{\"name\": \"world\"}}'\n  outrigger take happy-end --wait 10s\n",
+        names.join(", "),
+        paint.dim("start it:"),
+        paint.dim("then, in another shell:"),
+    )
 }
 
 /// The folder's name, made one that an actor may have.
@@ -149,7 +143,23 @@ mod tests {
     #[test]
     fn what_comes_next_can_be_pasted() {
         let paint = Paint::new(false);
-        assert_snapshot!(told(Path::new("a b"), "a-b", false, paint), @"");
-        assert_snapshot!(told(Path::new("."), "here", true, paint), @"");
+        assert_snapshot!(told(Path::new("a b"), "a-b", false, paint), @r#"
+        made actor `a-b` in a b: handler.py, outrigger.yaml, test_handler.py, README.md, .gitignore
+
+        start it:
+          cd 'a b' && outrigger up
+        then, in another shell:
+          cd 'a b' && outrigger send a-b --payload '{"name": "world"}'
+          outrigger take happy-end --wait 10s
+        "#);
+        assert_snapshot!(told(Path::new("."), "here", true, paint), @r#"
+        made actor `here` in .: handler.py, outrigger.yaml, test_handler.py, README.md, .gitignore
+
+        start it:
+          outrigger up
+        then, in another shell:
+          outrigger send here --payload '{"name": "world"}'
+          outrigger take happy-end --wait 10s
+        "#);
     }
 }

@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 
 use chassis::{
-    config::{Config, Findings, Formats},
+    config::{Config, Duration, Findings, Formats},
     telemetry::logs,
 };
 use messages::{ActorConfig, Ends};
@@ -49,7 +49,7 @@ fn ends(ends: &Ends, findings: &mut Findings) {
                 "use letters, digits, `_` and `-`, at most 63, a letter or digit first",
             );
         }
-        if end.keep.is_some_and(|keep| keep.is_zero()) && !end.discard {
+        if end.keep.is_some_and(Duration::is_zero) && !end.discard {
             let help = "write `discard: true` to keep nothing, or a duration such as `7d`";
             findings.error(
                 [key, "keep"],
@@ -217,7 +217,7 @@ mod tests {
             Ok(loaded) => loaded.warnings.findings(),
             Err(error) => error.findings(),
         };
-        lines.iter().map(|finding| format!("{finding}\n")).collect()
+        lines.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
     }
 
     #[test]
@@ -231,21 +231,40 @@ mod tests {
     fn a_handler_is_a_command_or_a_socket() {
         assert_snapshot!(findings(
             "actors:\n  a:\n    handler: {}\n  b:\n    handler: { run: x, socket: y }\n  c:\n    handler: { run: \"x 'y\" }\n  d:\n    handler: { run: \"\" }\n"
-        ), @"");
+        ), @r#"
+        outrigger.yaml:3:5: error: actor `a` has no handler; write `run: "python3 -m outrigger handler.py:process"` to have it started, or `socket: PATH` (or OUTRIGGER_SOCKET with OUTRIGGER_ACTOR=a) for a process that is already there
+        outrigger.yaml:5:5: error: actor `b` has two handlers: `run` and `socket`; keep `run` to have the handler started, or `socket` where somebody else starts it
+        outrigger.yaml:7:21: error: the command does not split into words; close its quotes, as a shell wants it
+        outrigger.yaml:9:21: error: the command is empty; name a program, as in `python3 handler.py`
+        "#);
     }
 
     #[test]
     fn every_other_rule_names_its_line() {
         assert_snapshot!(findings(
             "ends: { happy: { name: x, keep: 0 }, error: { name: x } }\nactors:\n  a:\n    handler: { socket: s, env: { A: b } }\n    replicas: 3\n    concurrency: 2\n    timeout: 1s\n    idle_timeout: 2s\n    retry: { backoff: 9s, max_backoff: 1s }\n    max_frame: 3GiB\n"
-        ), @"");
+        ), @r"
+        outrigger.yaml:1:33: error: an end that keeps messages for no time loses them all; write `discard: true` to keep nothing, or a duration such as `7d`
+        outrigger.yaml:1:53: error: both ends are called `x`; give each end a queue of its own
+        outrigger.yaml:4:27: warning: variables have no effect on a process that somebody else starts; set them where that process is started
+        outrigger.yaml:6:18: warning: concurrency 2 is raised to the 3 replicas; write `concurrency: 3` or more: each process works on at least one message
+        outrigger.yaml:8:19: warning: idle_timeout 2s is never reached: the timeout is 1s; make it shorter than the timeout, or leave it out
+        outrigger.yaml:9:40: error: max_backoff 1s is below backoff 9s; make it at least as long as `backoff`
+        outrigger.yaml:10:16: error: max_frame 3GiB is not a size that a frame can have; use 1 byte to 2 GiB less 1 byte, as in `256MiB`
+        ");
     }
 
     #[test]
     fn texts_have_their_forms() {
         assert_snapshot!(findings(
             "queue: amqp://u:secret@h\nprefix: a b\nadmin: { listen: everywhere }\nlog: { level: \"queues=loud\" }\nactors: { _a: { handler: { socket: s } } }\n"
-        ), @"");
+        ), @r"
+        outrigger.yaml:1:8: error: `queue`: this build has no `amqp:`, only `sqlite:PATH` or `memory:`; without the key it is `sqlite:.outrigger/queue.db`
+        outrigger.yaml:2:9: error: `prefix` has to match `^[A-Za-z0-9._:-]{0,64}$`, and this is `a b`
+        outrigger.yaml:3:18: error: `listen`: an address is `host:port`, as in `127.0.0.1:17001` or `[::1]:17001`
+        outrigger.yaml:4:15: error: `level`: log level `queues=loud` is not a level (error, warn, info, debug, trace, off) or a list like `info,queues=debug`; without the key it is `info`
+        outrigger.yaml:5:11: error: key `_a` has to match `^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$`
+        ");
     }
 
     #[test]

@@ -249,16 +249,15 @@ impl Printer {
     }
 
     fn end(mut self, deed: &Deed) -> anyhow::Result<()> {
-        match self.array {
-            Some(array) => array.end(&mut self.out)?,
-            None => {
-                self.out.flush()?;
-                let done = count(self.done, "message");
-                match deed {
-                    Deed::Redrive { .. } => eprintln!("sent {done} again"),
-                    Deed::Drop => eprintln!("dropped {done}"),
-                }
-            }
+        if let Some(array) = self.array {
+            array.end(&mut self.out)?;
+            return Ok(());
+        }
+        self.out.flush()?;
+        let done = count(self.done, "message");
+        match deed {
+            Deed::Redrive { .. } => eprintln!("sent {done} again"),
+            Deed::Drop => eprintln!("dropped {done}"),
         }
         Ok(())
     }

@@ -177,6 +177,7 @@ impl<'q> Letters<'q> {
     }
 }
 
+#[expect(clippy::ref_option, reason = "serde hands fields over by reference")]
 fn moment<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
     at.map(|at| at.to_string()).serialize(serializer)
 }

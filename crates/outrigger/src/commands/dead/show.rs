@@ -61,7 +61,7 @@ fn tell(letter: &Letter, now: Timestamp, paint: Paint) -> String {
     story.line("why", &invalid.why.to_string());
     story.line("bytes", &shown(&invalid.raw));
     if let Some(id) = &invalid.id {
-        story.next(&[("remove it", format!("outrigger dead drop {}", quoted(id)))]);
+        story.next(&[("removes it", format!("outrigger dead drop {}", quoted(id)))]);
     }
     story.text
 }
@@ -75,7 +75,7 @@ fn tell_envelope(envelope: &Envelope, now: Timestamp, paint: Paint) -> String {
     let Some(error) = envelope.error() else {
         story.headline(envelope.id(), "has no error record: somebody put it here by hand");
         story.line("payload", &shown(envelope.payload().bytes()));
-        story.next(&[("remove it", format!("outrigger dead drop {id}"))]);
+        story.next(&[("removes it", format!("outrigger dead drop {id}"))]);
         return story.text;
     };
     story.headline(envelope.id(), &headline(&error));
@@ -104,15 +104,18 @@ fn tell_envelope(envelope: &Envelope, now: Timestamp, paint: Paint) -> String {
     if let Some(traceback) = &error.traceback {
         story.block("traceback", traceback);
     }
-    let drop = ("or remove it", format!("outrigger dead drop {id}"));
+    let drop = ("removes it for good", format!("outrigger dead drop {id}"));
     if envelope.replay(now).is_ok() {
         story.next(&[
-            ("when the cause is mended", format!("outrigger dead redrive {id}")),
+            (
+                "sends it again, when the cause is mended",
+                format!("outrigger dead redrive {id}"),
+            ),
             drop,
         ]);
     } else {
         let look = format!("outrigger dead show {id} --output json");
-        story.next(&[("it cannot be sent again as it is; its bytes", look), drop]);
+        story.next(&[("prints its bytes; it cannot be sent again as it is", look), drop]);
     }
     story.text
 }
@@ -143,8 +146,13 @@ impl Story {
 
     fn next(&mut self, steps: &[(&str, String)]) {
         self.text.push('\n');
+        let width = steps
+            .iter()
+            .map(|(_, command)| command.chars().count())
+            .max()
+            .unwrap_or(0);
         for (why, command) in steps {
-            let _infallible = writeln!(self.text, "  {}  {command}", self.paint.dim(&format!("{why}:")));
+            let _infallible = writeln!(self.text, "  {command:<width$}   {}", self.paint.dim(why));
         }
     }
 }
@@ -257,18 +265,56 @@ mod tests {
         let body = format!(
             r#"{{"id":"m-1","parent_id":"m","route":{{"actors":["normalise","classify"],"current":1}},"headers":{{"k":"v"}},"payload":[{pixels}1],"error":{{"code":"handler_error","message":"63 pixels","type":"CorruptImage","traceback":"File \"a.py\", line 3\n  raise\n","details":{{"row":4}},"actor":"classify","attempt":2,"at":"2026-03-04T05:06:07Z"}}}}"#
         );
-        assert_snapshot!(story(&body), @"");
+        assert_snapshot!(story(&body), @r#"
+        m-1 failed at actor `classify` with `handler_error`
+
+             what  CorruptImage: 63 pixels
+             when  2026-03-04 05:06:07Z (3m 20s ago)
+          attempt  2
+            route  normalise -> [classify]
+          part of  m
+          headers  {"k":"v"}
+          details  {"row":4}
+          payload  [0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,… (403 bytes)
+        traceback  File "a.py", line 3
+                     raise
+
+          outrigger dead redrive m-1   sends it again, when the cause is mended
+          outrigger dead drop m-1      removes it for good
+        "#);
     }
 
     #[test]
     fn what_was_buried_is_shown_with_its_bytes() {
-        assert_snapshot!(story(r#"{"id":"m 1","payload":null,"error":{"code":"invalid_envelope","message":"no route","actor":"a","attempt":1,"at":"2026-03-04T05:06:07Z","raw":"{\"id\":\"m 1\"}"}}"#), @"");
+        assert_snapshot!(story(r#"{"id":"m 1","payload":null,"error":{"code":"invalid_envelope","message":"no route","actor":"a","attempt":1,"at":"2026-03-04T05:06:07Z","raw":"{\"id\":\"m 1\"}"}}"#), @r#"
+        m 1 failed at actor `a` with `invalid_envelope`
+
+             what  no route
+          that is  the bytes on the queue were no message: whoever put them there has to change
+             when  2026-03-04 05:06:07Z (3m 20s ago)
+          attempt  1
+            bytes  {"id":"m 1"}
+
+          outrigger dead show 'm 1' --output json   prints its bytes; it cannot be sent again as it is
+          outrigger dead drop 'm 1'                 removes it for good
+        "#);
     }
 
     #[test]
     fn strangers_are_shown_too() {
-        assert_snapshot!(story("not json"), @"");
-        assert_snapshot!(story(r#"{"id":"m","route":{"actors":["a"],"current":1},"payload":1}"#), @"");
+        assert_snapshot!(story("not json"), @r"
+        (no id) is no message at all
+
+              why  not JSON: expected ident at line 1 column 2
+            bytes  not json
+        ");
+        assert_snapshot!(story(r#"{"id":"m","route":{"actors":["a"],"current":1},"payload":1}"#), @r"
+        m has no error record: somebody put it here by hand
+
+          payload  1
+
+          outrigger dead drop m   removes it
+        ");
     }
 
     #[test]
