@@ -6,7 +6,7 @@ use chassis::{
     guard::Backoff,
     lifecycle::{Component, Drain},
 };
-use handlers::{MemberState, Pool};
+use handlers::{MemberState, Pool, Slot};
 use queues::{Consumer, Queue, QueueError};
 use tracing::{info, warn};
 
@@ -153,45 +153,44 @@ impl Station {
         let mut readiness = self.pool.readiness();
         readiness.mark_changed();
         let mut ready = false;
+        let mut held: Option<Slot> = None;
         loop {
-            if readiness.has_changed().unwrap_or(false) {
-                let live = readiness.borrow_and_update().is_ready();
-                if live != ready {
-                    ready = live;
-                    self.tell(ready);
-                }
-                consumer.set_credit(self.credit());
-            }
-            let slot = tokio::select! {
-                () = drain.begun() => return Ok(()),
-                _ = readiness.changed() => {
-                    readiness.mark_changed();
-                    continue;
-                }
-                slot = self.pool.slot() => slot,
-            };
-            if slot.is_probe() {
-                consumer.set_credit(self.credit() + 1);
-                readiness.mark_changed();
-            }
             tokio::select! {
                 biased;
                 () = drain.begun() => return Ok(()),
-                () = slot.revoked() => {}
-                delivery = consumer.take() => {
+                _ = readiness.changed() => {
+                    let live = readiness.borrow_and_update().is_ready();
+                    consumer.set_credit(self.credit(held.as_ref()));
+                    if live != ready {
+                        ready = live;
+                        self.tell(ready);
+                    }
+                }
+                () = revoked(held.as_ref()) => held = None,
+                slot = self.pool.slot(), if held.is_none() => {
+                    if slot.is_probe() {
+                        consumer.set_credit(self.credit(Some(&slot)));
+                        readiness.mark_changed();
+                    }
+                    held = Some(slot);
+                }
+                delivery = consumer.take(), if held.is_some() => {
                     let delivery = delivery?;
-                    drain.spawn("step", step::run(self.actor.clone(), slot, delivery, drain.clone()));
+                    if let Some(slot) = held.take() {
+                        drain.spawn("step", step::run(self.actor.clone(), slot, delivery, drain.clone()));
+                    }
                 }
             }
         }
     }
 
-    /// How many deliveries may be out: one for each slot that takes work, and those that handlers which take no
-    /// more are still busy with.
-    fn credit(&self) -> usize {
+    /// How many deliveries may be out: one for each slot that takes work, a probe's too, and those that handlers
+    /// which take no more are still busy with.
+    fn credit(&self, held: Option<&Slot>) -> usize {
         let members = self.pool.members();
         let others = members.iter().filter(|member| member.state != MemberState::Live);
-        self.pool.slots() + others.map(|member| member.busy).sum::<usize>()
+        let probe = usize::from(held.is_some_and(Slot::is_probe));
+        self.pool.slots() + probe + others.map(|member| member.busy).sum::<usize>()
     }
 
     fn tell(&self, ready: bool) {
@@ -202,6 +201,14 @@ impl Station {
             info!(actor = %self.actor.name, "no handler is alive, taking nothing");
             self.health.not_ready("no handler is alive");
         }
+    }
+}
+
+/// Ends when a slot is of no use any more; never without one.
+async fn revoked(slot: Option<&Slot>) {
+    match slot {
+        Some(slot) => slot.revoked().await,
+        None => std::future::pending().await,
     }
 }
 
