@@ -8,7 +8,7 @@ use chassis::{
 };
 use handlers::{MemberState, Pool, Slot};
 use queues::{Consumer, Queue, QueueError};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::{
     ActorConfig, Metrics,
@@ -195,7 +195,7 @@ impl Station {
 
     fn tell(&self, ready: bool) {
         if ready {
-            info!(actor = %self.actor.name, queue = %self.source, "taking messages");
+            debug!(actor = %self.actor.name, queue = %self.source, "taking messages");
             self.health.ready();
         } else {
             info!(actor = %self.actor.name, "no handler is alive, taking nothing");

@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use tokio::sync::watch;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 use wire::status::{Condition, ConfigStatus, Overall, Readiness, Unready};
 
 /// The parts of the process and how they do; a cheap handle, clones share one registry.
@@ -105,7 +105,7 @@ impl Component {
         self.change(
             |part| part.unready.take().is_some(),
             || {
-                info!(component = self.name(), "ready");
+                debug!(component = self.name(), "ready");
             },
         );
     }
@@ -117,7 +117,7 @@ impl Component {
         self.change(
             |part| std::mem::replace(&mut part.unready, new.clone()) != new,
             || {
-                info!(component = self.name(), reason, "not ready");
+                debug!(component = self.name(), reason, "not ready");
             },
         );
     }

@@ -9,7 +9,7 @@ use tokio::{
     sync::{Notify, oneshot, watch},
     task::JoinSet,
 };
-use tracing::{error, info, warn};
+use tracing::{debug, error, warn};
 
 use super::{
     Event, MemberId, MemberState, Slot,
@@ -110,7 +110,7 @@ impl Shared {
             .unwrap_or_default();
         match change {
             Change::Live => {
-                info!(actor, handler, "handler is ready");
+                debug!(actor, handler, "handler is ready");
                 state.events.push(Event::Ready(id));
             }
             Change::Leaving => {

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tracing::{info, warn};
+use tracing::{debug, warn};
 use wire::{Hello, Protocol};
 
 use super::options::{Dialect, SocketOptions};
@@ -73,7 +73,7 @@ impl Peer {
         }
         drop(known);
         if news && protocol == Hello::PROTOCOL {
-            info!(handler = %handler.display(), "handler speaks protocol 1");
+            debug!(handler = %handler.display(), "handler speaks protocol 1");
         } else if news {
             warn!(handler = %handler.display(), protocol, "handler speaks a protocol that is not known, protocol 1 is used");
         }

@@ -93,7 +93,6 @@ class Server:
             self._stop_listening()
             self._loop.stop()
             self._give_signals_back(before)
-        self._note("done")
 
     def forget(self) -> None:
         """Closes this process's copies of all sockets: a forked child must not keep connections open."""
@@ -176,7 +175,8 @@ class Server:
             self._stop_listening()
             with self._changed:
                 left = list(self._connections.values())
-            self._note(f"stopping, {len(left)} connections left")
+            if left:
+                self._note(f"stopping when its {len(left)} connections are closed")
             if self._signals[0] == signal.SIGINT:
                 for connection in left:
                     connection.close_when_idle()
