@@ -1,0 +1,15 @@
+//! What Outrigger survives: processes killed, stopped and asked to leave at random moments, under load.
+//!
+//! Each test says what is done to whom and when, and what must still hold. Rounds print their seeds;
+//! `OUTRIGGER_FAULT_ROUNDS` sets their number, `OUTRIGGER_FAULT_SEED` repeats one.
+
+#[path = "../harness/mod.rs"]
+mod harness;
+
+mod kills;
+mod leftovers;
+mod line;
+mod owner;
+mod poison;
+mod shutdown;
+mod standstill;

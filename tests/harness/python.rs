@@ -1,0 +1,85 @@
+//! Handlers in Python: the file that `up` starts its processes with, and processes that the tests start themselves.
+
+use std::{
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::OnceLock,
+};
+
+use super::{Field, Signal, signal, wait_until};
+
+/// The handlers of the tests. Every call is noted, in a file that is only appended to, before anything is done.
+pub(crate) const HANDLERS: &str = include_str!("handlers.py");
+
+/// A plain handler without our runtime: `plain.py SOCKET ACTOR`.
+const PLAIN: &str = include_str!("plain.py");
+
+/// The interpreter itself: shims that look for one take longer to start than a handler.
+pub(crate) fn interpreter() -> &'static str {
+    static FOUND: OnceLock<String> = OnceLock::new();
+    FOUND.get_or_init(|| {
+        let output = Command::new("python3")
+            .args(["-c", "import sys; print(sys.executable, end='')"])
+            .output()
+            .expect("python3 runs");
+        String::from_utf8(output.stdout).expect("a path")
+    })
+}
+
+/// A handler process that nobody but the test starts and ends.
+pub(crate) struct Foreign {
+    child: Child,
+}
+
+impl Foreign {
+    /// A process of our Python runtime on a socket in the folder.
+    #[track_caller]
+    pub(crate) fn runtime(field: &Field, socket: &str, actor: &str, function: &str, concurrency: usize) -> Self {
+        field.write("handlers.py", HANDLERS);
+        let runtime = concat!(env!("CARGO_MANIFEST_DIR"), "/../../sdks/python/src");
+        let mut command = Command::new(interpreter());
+        command.args(["-m", "outrigger", &format!("handlers.py:{function}")]);
+        field.prepare(&mut command);
+        command
+            .env("PYTHONPATH", runtime)
+            .env("OUTRIGGER_ACTOR", actor)
+            .env("OUTRIGGER_HANDLER_SOCKET", field.path(socket))
+            .env("OUTRIGGER_HANDLER_CONCURRENCY", concurrency.to_string());
+        Self::start(command, &field.path(socket))
+    }
+
+    /// A plain process on a socket in the folder.
+    #[track_caller]
+    pub(crate) fn plain(field: &Field, socket: &str, actor: &str) -> Self {
+        field.write("plain.py", PLAIN);
+        let mut command = Command::new(interpreter());
+        command.args(["plain.py", socket, actor]);
+        field.prepare(&mut command);
+        Self::start(command, &field.path(socket))
+    }
+
+    #[track_caller]
+    fn start(mut command: Command, socket: &Path) -> Self {
+        let child = command.stderr(Stdio::null()).spawn().expect("python3 starts");
+        let foreign = Self { child };
+        wait_until("the handler has bound its socket", || socket.exists().then_some(()));
+        foreign
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends it a signal.
+    #[track_caller]
+    pub(crate) fn signal(&self, which: Signal) {
+        signal(self.pid(), which);
+    }
+}
+
+impl Drop for Foreign {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

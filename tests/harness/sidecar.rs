@@ -1,0 +1,129 @@
+//! A running `outrigger up` or `outrigger run`.
+
+use std::{
+    fs::{self, File},
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    path::PathBuf,
+    process::{Child, Command, ExitStatus},
+    time::Duration,
+};
+
+use serde_json::Value;
+
+use super::{Signal, is_alive, signal, wait_until, within};
+
+/// A process of the binary under test; killed where the test ends before it.
+pub(crate) struct Sidecar {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Sidecar {
+    /// Starts it with everything it prints in `log`.
+    pub(crate) fn start(mut command: Command, log: PathBuf) -> Self {
+        let file = File::create(&log).expect("a log");
+        command.stderr(file.try_clone().expect("a second handle")).stdout(file);
+        let child = command.spawn().expect("the binary starts");
+        Self { child, log }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits until `/readyz` is green.
+    #[track_caller]
+    pub(crate) fn ready(&self) {
+        wait_until("/readyz is green", || self.is_ready().then_some(()));
+    }
+
+    /// Whether `/readyz` is green.
+    #[track_caller]
+    pub(crate) fn is_ready(&self) -> bool {
+        self.get("/readyz").0 == 200
+    }
+
+    /// The status and the body that the admin server answers.
+    #[track_caller]
+    pub(crate) fn get(&self, path: &str) -> (u16, String) {
+        let address = self.admin();
+        let mut stream = TcpStream::connect(address).expect("the admin server accepts");
+        stream
+            .set_read_timeout(Some(Duration::from_secs(30)))
+            .expect("a timeout");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).expect("the request is written");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+        (status.expect("a status"), body.to_owned())
+    }
+
+    /// Where the admin server listens, as the log says it.
+    #[track_caller]
+    pub(crate) fn admin(&self) -> SocketAddr {
+        let address = wait_until("the log names the admin address", || {
+            assert!(is_alive(self.pid()), "it ended while it started:\n{}", self.said());
+            self.lines()
+                .iter()
+                .find_map(|line| Some(line["admin"].as_str()?.parse().ok()))
+        });
+        address.expect("an address")
+    }
+
+    /// Everything that it printed so far.
+    pub(crate) fn said(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.log).expect("its log")).into_owned()
+    }
+
+    /// The lines of its log.
+    pub(crate) fn lines(&self) -> Vec<Value> {
+        self.said()
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect()
+    }
+
+    /// Sends it a signal.
+    #[track_caller]
+    pub(crate) fn signal(&self, which: Signal) {
+        signal(self.pid(), which);
+    }
+
+    /// SIGKILL, and waits for its end.
+    #[track_caller]
+    pub(crate) fn kill(mut self) {
+        self.child.kill().expect("it can be killed");
+        self.child.wait().expect("it ends");
+    }
+
+    /// SIGTERM, and waits for its end.
+    #[track_caller]
+    pub(crate) fn stop(self) -> ExitStatus {
+        self.signal(Signal::SIGTERM);
+        self.ended(Duration::from_secs(60))
+    }
+
+    /// Waits for its end.
+    #[track_caller]
+    pub(crate) fn ended(mut self, limit: Duration) -> ExitStatus {
+        within(limit, "the sidecar has ended", || {
+            self.child.try_wait().expect("its state")
+        })
+    }
+}
+
+impl Drop for Sidecar {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            let said = self.said();
+            let lines: Vec<&str> = said.lines().collect();
+            let tail = lines[lines.len().saturating_sub(30)..].join("\n");
+            eprintln!("--- process {} said at last:\n{tail}\n---", self.pid());
+        }
+    }
+}
