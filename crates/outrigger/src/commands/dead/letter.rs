@@ -103,6 +103,11 @@ impl Letter {
 }
 
 impl Filter<'_> {
+    /// Whether every message is meant.
+    pub(super) fn is_open(&self) -> bool {
+        self.actor.is_none() && self.code.is_none()
+    }
+
     /// Whether it is meant.
     pub(super) fn fits(&self, summary: &Summary) -> bool {
         let fits =

@@ -50,7 +50,10 @@ pub(super) async fn ls(args: &DeadLs, queue: &dyn Queue, end: &str) -> anyhow::R
     if args.output.json() {
         array.end(&mut out)?;
     } else if rows == 0 {
-        eprintln!("no message in `{end}` is meant: nothing to do");
+        eprintln!(
+            "no failed message in `{end}`{}",
+            if filter.is_open() { "" } else { " fits the filters" }
+        );
     } else {
         print(table.render(Paint::stdout()))?;
     }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use chassis::config::Loaded;
 use jiff::Timestamp;
 use queues::{Queue, QueueSpec};
-use wire::Json;
+use wire::{Json, JsonError};
 
 use super::{
     form::{Form, Made},
@@ -170,6 +170,10 @@ async fn put_lines(outbox: &mut Outbox<'_>, form: &Form, mut lines: Lines) -> an
         }
         outbox.add(id, body).await.map_err(|error| stopped(error, outbox))?;
         progress.advance(if lines.size.is_some() { read } else { 1 });
+        if lines.may_wait() {
+            // Whoever writes to us line by line has each of them sent at once.
+            outbox.flush().await.map_err(|error| stopped(error, outbox))?;
+        }
     }
     outbox.flush().await.map_err(|error| stopped(error, outbox))?;
     flaws.sum_up();
@@ -199,8 +203,18 @@ impl Flaws {
 
 const MOST_WARNINGS: usize = 5;
 
-fn bad_line(number: usize, input: &str, error: wire::JsonError) -> Failure {
-    Failure::new(Code::Data, format!("line {number} of {input} is not JSON")).because(error)
+fn bad_line(number: usize, input: &str, error: JsonError) -> Failure {
+    let failure = Failure::new(Code::Data, format!("line {number} of {input} is not JSON"));
+    match &error {
+        JsonError::Syntax { source } => {
+            // Within one line the column says where.
+            let place = format!(" at line {} column {}", source.line(), source.column());
+            let what = source.to_string();
+            let what = what.strip_suffix(&place).unwrap_or(&what);
+            failure.because(format!("{what}, at column {}", source.column()))
+        }
+        _ => failure.because(error),
+    }
 }
 
 /// A put failed: how far it went.
@@ -220,10 +234,10 @@ fn stopped(error: queues::QueueError, outbox: &Outbox<'_>) -> anyhow::Error {
 fn resume(put: usize, line: Option<usize>) -> String {
     match line {
         Some(line) => format!(
-            "{} before it went out: correct it and send on from line {line}",
+            "{} went out before it: correct it and send on from line {line}",
             count(put, "message")
         ),
-        None => format!("skip the first {} when you send the rest", count(put, "message")),
+        None => format!("{} went out: leave them out when you send the rest", count(put, "message")),
     }
 }
 

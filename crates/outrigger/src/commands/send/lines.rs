@@ -23,7 +23,7 @@ pub(super) struct Line {
 
 /// An input of lines.
 pub(super) struct Lines {
-    input: Box<dyn BufRead>,
+    input: BufReader<Box<dyn Read>>,
     /// What it is called in messages.
     pub(super) name: String,
     /// How many bytes it has, where it is a file that can be read twice.
@@ -35,11 +35,7 @@ impl Lines {
     /// Opens a file; `-` is standard input.
     pub(super) fn open(path: &Path) -> Result<Self, Failure> {
         if path == Path::new("-") {
-            return Ok(Self::new(
-                BufReader::with_capacity(BUFFER, io::stdin()),
-                "standard input",
-                None,
-            ));
+            return Ok(Self::new(io::stdin().lock(), "standard input", None));
         }
         let name = path.display().to_string();
         let failed = |source: io::Error| {
@@ -56,16 +52,21 @@ impl Lines {
             return Err(failed(io::ErrorKind::IsADirectory.into()));
         }
         let size = metadata.is_file().then_some(metadata.len());
-        Ok(Self::new(BufReader::with_capacity(BUFFER, file), &name, size))
+        Ok(Self::new(file, &name, size))
     }
 
-    fn new(input: impl BufRead + 'static, name: &str, size: Option<u64>) -> Self {
+    fn new(input: impl Read + 'static, name: &str, size: Option<u64>) -> Self {
         Self {
-            input: Box::new(input),
+            input: BufReader::with_capacity(BUFFER, Box::new(input)),
             name: name.to_owned(),
             size,
             number: 0,
         }
+    }
+
+    /// Whether the next line may be long in coming: no whole one is here, and this is no file.
+    pub(super) fn may_wait(&self) -> bool {
+        self.size.is_none() && !self.input.buffer().contains(&b'\n')
     }
 
     /// The next line that is not blank.
@@ -73,7 +74,7 @@ impl Lines {
         let mut read = 0;
         loop {
             let mut bytes = Vec::new();
-            let length = self.input.by_ref().read_until(b'\n', &mut bytes).map_err(|source| {
+            let length = self.input.read_until(b'\n', &mut bytes).map_err(|source| {
                 Failure::new(
                     Code::Io,
                     format!("cannot read line {} of {}", self.number + 1, self.name),
