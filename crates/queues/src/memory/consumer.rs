@@ -115,16 +115,19 @@ impl Consumer for MemoryConsumer {
             tokio::task::yield_now().await;
         }
         loop {
+            // While it has no credit it must not listen: the news of a message is for those that may take it.
+            while self.share.is_used_up() {
+                tokio::select! {
+                    () = self.share.freed.notified() => {}
+                    () = self.hall.closed() => return Err(QueueError::Closed),
+                }
+            }
             // Listening begins before looking, so that nothing arrives unheard in between.
             let mut arrived = std::pin::pin!(self.arrived.notified());
             arrived.as_mut().enable();
             match self.look()? {
                 Found::Message(delivery) => return Ok(delivery),
-                // Deaf to news of messages, which are for those that may take them.
-                Found::NoCredit => tokio::select! {
-                    () = self.share.freed.notified() => {}
-                    () = self.hall.closed() => {}
-                },
+                Found::NoCredit => {}
                 Found::Nothing { until } => tokio::select! {
                     () = arrived => {}
                     () = self.share.freed.notified() => {}

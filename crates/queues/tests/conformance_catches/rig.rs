@@ -399,7 +399,9 @@ impl Queue for RigQueue {
         };
         let mut seen = self.session.memory.browse(queue, after, limit).await?;
         if self.session.has(Flaw::BrowsingHidesHolders) {
-            seen.iter_mut().for_each(|message| message.in_flight = false);
+            for message in &mut seen {
+                message.in_flight = false;
+            }
         }
         Ok(seen)
     }
