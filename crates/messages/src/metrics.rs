@@ -180,3 +180,41 @@ impl ActorMetrics {
         self.failed.inc();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chassis::telemetry::Exposition;
+
+    use super::*;
+
+    /// The page is written by this test when `OUTRIGGER_WRITE_REFERENCE` is set, and compared otherwise.
+    #[test]
+    fn the_reference_page_lists_every_metric() {
+        let registry = Registry::with_process();
+        let metrics = Metrics::new(&registry);
+        metrics.actor("clean").failed_with("timeout");
+        metrics.event_lost(&QueueError::Closed);
+        let text = registry.encode(Exposition::Prometheus);
+        let mut page = String::from(
+            "# Metrics\n\nOn `/metrics` of the admin address. Written by `cargo xtask generate`.\n\n| metric | type | what it counts |\n|---|---|---|\n",
+        );
+        let mut help = "";
+        for line in text.lines() {
+            if let Some(rest) = line.strip_prefix("# HELP ") {
+                help = rest.split_once(' ').map_or("", |(_, help)| help);
+            } else if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' ')) {
+                page.push_str(&["| `", name, "` | ", kind, " | ", help, " |\n"].concat());
+            }
+        }
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/metrics.md");
+        #[expect(clippy::disallowed_methods, reason = "a switch of the developer tool, not a setting")]
+        if std::env::var("OUTRIGGER_WRITE_REFERENCE").is_ok() {
+            std::fs::write(path, &page).unwrap();
+        }
+        assert_eq!(
+            page,
+            std::fs::read_to_string(path).unwrap_or_default(),
+            "run `cargo xtask generate`"
+        );
+    }
+}
