@@ -124,7 +124,6 @@ calls: { breaker: { failures: x } }
     outrigger.yaml:8:14: error: `type` cannot be `fle`; did you mean `file`? use `file` or `kafka`
     outrigger.yaml:9:3: error: key `type` is missing in `backends.b`; add `type:` with `file` or `kafka`
     outrigger.yaml:10:30: error: `brokers` has to be a list, and this is a string; write it as a list: [ x ]
-    outrigger.yaml:11:3: error: key `path` is missing in `backends.d`; add `path:`, or set OUTRIGGER__BACKENDS__D__PATH
     outrigger.yaml:11:20: error: unknown key `paht` in `backends.d`; did you mean `path`? known here: `path`, `type`
     outrigger.yaml:12:31: error: `failures` has to be a whole number, and this is a string; write a whole number
     "###);

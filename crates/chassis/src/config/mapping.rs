@@ -115,7 +115,11 @@ impl Walk<'_> {
         required.sort_unstable();
         required.dedup();
         for key in required {
-            if node.get(key).is_some() {
+            // Under a misspelt name it is there: that is one mistake, told where it stands.
+            let names = || properties.iter().map(|(name, _)| *name);
+            let misspelt =
+                |entry: &Entry| !names().any(|name| name == entry.key) && nearest(&entry.key, names()) == Some(key);
+            if node.get(key).is_some() || node.entries().iter().any(misspelt) {
                 continue;
             }
             let path = spot.path.clone().key(key);
