@@ -173,10 +173,10 @@ pub struct DeadPick {
     #[arg(long, conflicts_with = "ids")]
     pub all: bool,
     /// Only those that failed at this actor.
-    #[arg(long, requires = "all")]
+    #[arg(long, requires = "all", conflicts_with = "ids")]
     pub actor: Option<String>,
     /// Only those with this error code.
-    #[arg(long, requires = "all")]
+    #[arg(long, requires = "all", conflicts_with = "ids")]
     pub code: Option<String>,
     /// How to print.
     #[command(flatten)]

@@ -194,9 +194,7 @@ fn an_unknown_later_actor_is_a_warning() {
         .run(&["send", "a,typo,happy-end,typo", "--payload", "1", "--id", "m"])
         .done();
     assert_eq!(ran.out, "m\n");
-    assert_snapshot!(ran.err, @r"
-    warning: actor `typo` of the route has no queue: what comes that far ends in `error-end` with `no_queue`
-    ");
+    assert_snapshot!(ran.err, @"warning: actor `typo` of the route has no queue: what comes that far ends in `error-end` with `no_queue`");
 }
 
 #[test]

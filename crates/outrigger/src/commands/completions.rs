@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::CommandFactory;
+use clap::{Command, CommandFactory};
 
 use crate::{
     cli::{Cli, Completions},
@@ -11,8 +11,14 @@ use crate::{
 
 /// Prints the script.
 pub fn completions(args: &Completions) -> anyhow::Result<ExitCode> {
+    let whole = Cli::command();
+    // Without the hidden commands, which the generators would offer.
+    let shown = whole.get_subcommands().filter(|command| !command.is_hide_set());
+    let mut command = Command::new("outrigger")
+        .args(whole.get_arguments())
+        .subcommands(shown.cloned());
     let mut text = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "outrigger", &mut text);
+    clap_complete::generate(args.shell, &mut command, "outrigger", &mut text);
     output::print(text)?;
     Ok(ExitCode::SUCCESS)
 }

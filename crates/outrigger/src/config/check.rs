@@ -259,11 +259,11 @@ mod tests {
         assert_snapshot!(findings(
             "queue: amqp://u:secret@h\nprefix: a b\nadmin: { listen: everywhere }\nlog: { level: \"queues=loud\" }\nactors: { _a: { handler: { socket: s } } }\n"
         ), @r"
-        outrigger.yaml:1:8: error: `queue`: this build has no `amqp:`, only `sqlite:PATH` or `memory:`; without the key it is `sqlite:.outrigger/queue.db`
-        outrigger.yaml:2:9: error: `prefix` has to match `^[A-Za-z0-9._:-]{0,64}$`, and this is `a b`
+        outrigger.yaml:1:8: error: `queue`: this build has no `amqp:`, only `sqlite:PATH` or `memory:`; write `sqlite:PATH`, or leave it out for `sqlite:.outrigger/queue.db`
+        outrigger.yaml:2:9: error: `prefix` has to match `^[A-Za-z0-9._:-]{0,64}$`, and this is `a b`; use letters, digits, `.`, `_`, `:` and `-`, at most 64
         outrigger.yaml:3:18: error: `listen`: an address is `host:port`, as in `127.0.0.1:17001` or `[::1]:17001`
         outrigger.yaml:4:15: error: `level`: log level `queues=loud` is not a level (error, warn, info, debug, trace, off) or a list like `info,queues=debug`; without the key it is `info`
-        outrigger.yaml:5:11: error: key `_a` has to match `^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$`
+        outrigger.yaml:5:11: error: key `_a` has to match `^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$`; use letters, digits, `_` and `-`, at most 63, a letter or digit first
         ");
     }
 

@@ -16,10 +16,10 @@ use serde::{Deserialize, Serialize};
 pub struct Root {
     /// Where messages wait, as a URL. `sqlite:PATH` is the durable queue in a file, its path relative to this file's
     /// folder. `memory:` ends with the process. Default `sqlite:.outrigger/queue.db`.
-    #[schemars(extend("format" = "queue-url"))]
+    #[schemars(extend("format" = "queue-url", "x-help" = "write `sqlite:PATH`, or leave it out for `sqlite:.outrigger/queue.db`"))]
     pub queue: String,
     /// Put before the name of every queue, so that several installations can share a broker. Default none.
-    #[schemars(extend("pattern" = "^[A-Za-z0-9._:-]{0,64}$"))]
+    #[schemars(extend("pattern" = "^[A-Za-z0-9._:-]{0,64}$", "x-help" = "use letters, digits, `.`, `_`, `:` and `-`, at most 64"))]
     pub prefix: String,
     /// The kind of queue that is made on RabbitMQ; other transports have one kind. Default `quorum`.
     pub queue_type: QueueType,
@@ -27,7 +27,7 @@ pub struct Root {
     pub ends: Ends,
     /// The actors by name: letters, digits, `_` and `-`, at most 63, a letter or digit first. An actor with the name
     /// of an end works on what ends there. Default none.
-    #[schemars(extend("propertyNames" = { "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$" }))]
+    #[schemars(extend("propertyNames" = { "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$", "x-help": "use letters, digits, `_` and `-`, at most 63, a letter or digit first" }))]
     pub actors: BTreeMap<String, ActorConfig>,
     /// Where the process can be watched.
     pub admin: Admin,

@@ -175,16 +175,12 @@ mod tests {
     #[test]
     fn a_short_form_that_could_be_for_anyone_is_refused_with_the_cure() {
         let two = "actors: { a: { handler: { run: x } }, b: { handler: { run: x } } }";
-        assert_snapshot!(read(two, &[("OUTRIGGER_SOCKET", "s")]).unwrap_err(), @r"
-        OUTRIGGER_SOCKET: error: OUTRIGGER_SOCKET is set, and it is not said for which of 2 actors; set OUTRIGGER_ACTOR to one of a, b
-        ");
+        assert_snapshot!(read(two, &[("OUTRIGGER_SOCKET", "s")]).unwrap_err(), @"OUTRIGGER_SOCKET: error: OUTRIGGER_SOCKET is set, and it is not said for which of 2 actors; set OUTRIGGER_ACTOR to one of a, b");
         assert_snapshot!(read("", &[("OUTRIGGER_TIMEOUT", "1s"), ("OUTRIGGER_DIALECT", "asya-2")]).unwrap_err(), @r"
         OUTRIGGER_DIALECT: error: this build does not speak the dialect `asya-2`; it has `socket`, for plain handlers and protocol 1: leave it out
         OUTRIGGER_TIMEOUT: error: OUTRIGGER_TIMEOUT is set, and there is no actor that it could be for; name the actor in OUTRIGGER_ACTOR
         ");
-        assert_snapshot!(read(two, &[("OUTRIGGER_ACTOR", "c")]).unwrap_err(), @r#"
-        OUTRIGGER_ACTOR: error: actor `c` has no handler; write `run: "python3 -m outrigger handler.py:process"` to have it started, or `socket: PATH` (or OUTRIGGER_SOCKET with OUTRIGGER_ACTOR=c) for a process that is already there
-        "#);
+        assert_snapshot!(read(two, &[("OUTRIGGER_ACTOR", "c")]).unwrap_err(), @r#"OUTRIGGER_ACTOR: error: actor `c` has no handler; write `run: "python3 -m outrigger handler.py:process"` to have it started, or `socket: PATH` (or OUTRIGGER_SOCKET with OUTRIGGER_ACTOR=c) for a process that is already there"#);
     }
 
     #[test]
@@ -203,8 +199,6 @@ mod tests {
     #[test]
     fn a_misspelt_short_form_is_a_warning() {
         let loaded = read("", &[("OUTRIGGER_QUEU", "x")]).unwrap();
-        assert_snapshot!(loaded.warnings.findings()[0], @r"
-        OUTRIGGER_QUEU: warning: OUTRIGGER_QUEU is no variable of ours; did you mean OUTRIGGER_QUEUE?
-        ");
+        assert_snapshot!(loaded.warnings.findings()[0], @"OUTRIGGER_QUEU: warning: OUTRIGGER_QUEU is no variable of ours; did you mean OUTRIGGER_QUEUE?");
     }
 }

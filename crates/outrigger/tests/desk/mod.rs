@@ -1,5 +1,11 @@
 //! A desk to try the program at: a folder of its own, an environment of its own, nothing else.
 
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "shared by several test binaries, each of which uses the part that it needs"
+)]
+
 use std::{
     fs,
     io::Write,
@@ -27,7 +33,6 @@ pub struct Ran {
 /// One actor, whose handler nobody starts.
 pub const ONE_ACTOR: &str = "actors: { a: { handler: { socket: a.sock } } }\nadmin: { listen: \"127.0.0.1:0\" }\n";
 
-#[allow(dead_code, reason = "each test binary uses the part that it needs")]
 impl Desk {
     /// An empty folder.
     pub fn new() -> Self {
@@ -113,7 +118,6 @@ impl Desk {
     }
 }
 
-#[allow(dead_code, reason = "each test binary uses the part that it needs")]
 impl Ran {
     pub fn of(output: Output) -> Self {
         Self {
@@ -145,7 +149,6 @@ impl Ran {
 
 /// Waits until a condition holds; gives up loudly.
 #[track_caller]
-#[allow(dead_code, reason = "each test binary uses the part that it needs")]
 pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !holds() {

@@ -161,7 +161,8 @@ impl Deed {
                     Ok(()) => Ok("redriven"),
                     Err(ForwardError::Refused { delivery, error }) => {
                         delivery.settle(Settle::Again(Again::UNCOUNTED)).await?;
-                        Err(error.into())
+                        let id = letter.id().unwrap_or("-");
+                        Err(anyhow::Error::from(error).context(format!("message `{id}` stays in `{end}`")))
                     }
                     Err(error) => Err(error.into()),
                 }

@@ -237,7 +237,10 @@ fn resume(put: usize, line: Option<usize>) -> String {
             "{} went out before it: correct it and send on from line {line}",
             count(put, "message")
         ),
-        None => format!("{} went out: leave them out when you send the rest", count(put, "message")),
+        None => format!(
+            "{} went out: leave them out when you send the rest",
+            count(put, "message")
+        ),
     }
 }
 
