@@ -3,6 +3,7 @@
 #![allow(
     dead_code,
     unreachable_pub,
+    clippy::unwrap_used,
     reason = "shared by several test binaries, each of which uses the part that it needs"
 )]
 
