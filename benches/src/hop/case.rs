@@ -1,0 +1,47 @@
+//! What a case is, and what all of them stand on.
+
+use std::path::PathBuf;
+
+use crate::{pin::Pins, report::Row};
+
+/// One measurement, repeated in rounds; it may fill several rows.
+pub(crate) trait Case {
+    /// Its rows' names.
+    fn names(&self) -> &[&'static str];
+
+    /// Measures once, and says what it found.
+    fn round(&mut self, stage: &Stage, round: u32) -> anyhow::Result<String>;
+
+    /// The medians of all rounds so far.
+    fn rows(&self) -> Vec<Row>;
+}
+
+/// What all cases share.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    /// Where their folders are made.
+    pub(crate) folder: PathBuf,
+    pub(crate) pins: Pins,
+}
+
+impl Stage {
+    pub(crate) fn new(folder: PathBuf) -> Self {
+        let pins = Pins::apart();
+        Self { folder, pins }
+    }
+}
+
+/// Does both, the first one first in even rounds and last in odd ones.
+pub(crate) fn interleave<A, B>(
+    round: u32,
+    first: impl FnOnce() -> anyhow::Result<A>,
+    second: impl FnOnce() -> anyhow::Result<B>,
+) -> anyhow::Result<(A, B)> {
+    if round.is_multiple_of(2) {
+        let first = first()?;
+        Ok((first, second()?))
+    } else {
+        let second = second()?;
+        Ok((first()?, second))
+    }
+}

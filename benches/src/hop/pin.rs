@@ -1,0 +1,80 @@
+//! Which processor what is measured runs on.
+//!
+//! Where there are two or more, whoever asks the handler (the product, the floor) has the first to itself and the
+//! handler the second; where there is one, nothing is pinned.
+
+use nix::{
+    sched::{CpuSet, sched_getaffinity, sched_setaffinity},
+    unistd::Pid,
+};
+
+/// A processor, or any.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cpu(Option<usize>);
+
+/// Where each side of an exchange runs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pins {
+    /// The product, or the floor.
+    pub(crate) asker: Cpu,
+    /// The handler.
+    pub(crate) handler: Cpu,
+}
+
+impl Pins {
+    /// One processor for each side.
+    pub(crate) fn apart() -> Self {
+        match &usable()[..] {
+            [first, second, ..] => Self {
+                asker: Cpu(Some(*first)),
+                handler: Cpu(Some(*second)),
+            },
+            _ => Self {
+                asker: Cpu::ANY,
+                handler: Cpu::ANY,
+            },
+        }
+    }
+
+    /// For the machine's line.
+    pub(crate) fn describe(self) -> String {
+        match (self.asker.0, self.handler.0) {
+            (Some(asker), Some(handler)) => {
+                format!(
+                    "embedded-* and payload-*: product and floor on cpu {asker}, handler on cpu {handler}; the rest not pinned"
+                )
+            }
+            _ => "nothing pinned".to_owned(),
+        }
+    }
+}
+
+impl Cpu {
+    /// Wherever the system likes.
+    pub(crate) const ANY: Self = Self(None);
+
+    /// Does something on this processor; processes that it starts stay there.
+    pub(crate) fn with<T>(self, what: impl FnOnce() -> T) -> T {
+        let this = Pid::from_raw(0);
+        let before = sched_getaffinity(this).ok();
+        let mut only = CpuSet::new();
+        let pinned = self.0.is_some_and(|cpu| only.set(cpu).is_ok()) && sched_setaffinity(this, &only).is_ok();
+        let done = what();
+        if let Some(before) = before
+            && pinned
+        {
+            // It was in force a moment ago.
+            let _ = sched_setaffinity(this, &before);
+        }
+        done
+    }
+}
+
+fn usable() -> Vec<usize> {
+    let Ok(set) = sched_getaffinity(Pid::from_raw(0)) else {
+        return Vec::new();
+    };
+    (0..CpuSet::count())
+        .filter(|cpu| set.is_set(*cpu).unwrap_or(false))
+        .collect()
+}
