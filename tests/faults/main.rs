@@ -13,3 +13,5 @@ mod owner;
 mod poison;
 mod shutdown;
 mod standstill;
+mod sync;
+mod trace;

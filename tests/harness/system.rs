@@ -1,7 +1,9 @@
 //! Processes by their ids, and conditions by their deadlines.
 
 use std::{
-    fs, thread,
+    fs,
+    path::Path,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -43,12 +45,26 @@ pub(crate) fn signal(pid: u32, signal: Signal) {
     }
 }
 
+/// Stops a process, and waits until all of its threads stand still: the signal alone leaves them a last moment.
+#[track_caller]
+pub(crate) fn stop(pid: u32) {
+    signal(pid, Signal::SIGSTOP);
+    wait_until("every thread stands still", || {
+        let threads = fs::read_dir(format!("/proc/{pid}/task")).expect("the process is there");
+        let mut states = threads.map(|thread| state(&thread.expect("a thread").path().join("stat")));
+        states.all(|state| matches!(state, Some('T') | None)).then_some(())
+    });
+}
+
 /// Whether a process runs; one that has ended and waits to be collected does not.
 pub(crate) fn is_alive(pid: u32) -> bool {
-    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
-        return false;
-    };
+    !matches!(state(Path::new(&format!("/proc/{pid}/stat"))), Some('Z' | 'X') | None)
+}
+
+/// The letter of a process's or thread's state; `None` where it is gone.
+fn state(stat: &Path) -> Option<char> {
+    let stat = fs::read_to_string(stat).ok()?;
     // The name in parentheses may hold anything, the state stands after it.
-    let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
-    !matches!(state, Some('Z' | 'X') | None)
+    let (_, rest) = stat.rsplit_once(") ")?;
+    rest.chars().next()
 }
