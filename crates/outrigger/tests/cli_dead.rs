@@ -1,5 +1,7 @@
 //! `dead ls`, `show`, `redrive` and `drop`, through the binary, on a queue in a file.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where something is missing")]
+
 mod desk;
 
 use desk::{Desk, ONE_ACTOR};

@@ -1,5 +1,7 @@
 //! `init`, and a stranger's first five minutes after it.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where something is missing")]
+
 mod desk;
 
 use std::{

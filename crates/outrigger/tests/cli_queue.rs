@@ -62,8 +62,8 @@ fn headers_and_a_deadline_go_with_the_message() {
 #[test]
 fn a_file_is_a_payload_a_line_in_order() {
     let desk = Desk::with_config(ONE_ACTOR);
-    let lines: String = (0..600).map(|number| format!("{{\"n\": {number}}}\r\n\n")).collect();
-    desk.write("work.jsonl", lines);
+    let lines: Vec<String> = (0..600).map(|number| format!("{{\"n\": {number}}}\r\n\n")).collect();
+    desk.write("work.jsonl", lines.concat());
     let sent = desk.run(&["send", "a", "--file", "work.jsonl"]).done();
     assert_eq!((sent.out.as_str(), sent.err.as_str()), ("", "sent 600 messages to a\n"));
     let taken = desk.run(&["take", "a", "-n", "1000", "--output", "json"]).done().json();

@@ -153,7 +153,7 @@ impl Ran {
 pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !holds() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "still waiting until {what}");
+        assert!(begun.elapsed() < Duration::from_mins(1), "still waiting until {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
