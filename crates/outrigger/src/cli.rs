@@ -31,10 +31,18 @@ pub enum Command {
     /// Run the sidecar alone, beside a handler that somebody else starts.
     Run(Run),
     /// Put work into a route's first queue.
+    ///
+    /// Payloads and envelopes keep their bytes. Of a file every line is checked before the first is sent, so a bad one
+    /// stops it whole. Standard input is sent as it comes: a bad line ends it, and it is said how many went out before.
+    /// The queues of the configuration are made where they do not exist.
     Send(Send),
     /// Show every queue: ready, in flight, and the age of the oldest.
     Queues(Output),
     /// Print messages of a queue and acknowledge each after it was printed.
+    ///
+    /// A message is a line; line breaks inside one, which JSON has only between its tokens, are printed as spaces.
+    /// With `--output json` all are one array, their bytes unchanged. What is no JSON is printed as `{"raw": ..}`, or as
+    /// `{"raw_base64": ..}` where it is no text.
     Take(Take),
     /// Work on the messages that failed: list, show, send again, drop.
     #[command(subcommand)]
@@ -63,6 +71,7 @@ pub struct Init {
 #[derive(Debug, Args)]
 pub struct Run {
     /// The configuration file, as with `--config`.
+    #[arg(conflicts_with = "config")]
     pub file: Option<PathBuf>,
     /// How long work in flight may go on after the first SIGTERM or Ctrl-C, as in `30s`; `up` waits without limit
     /// and `run` 25 s. A second signal means 10 s.
@@ -132,6 +141,9 @@ pub enum Dead {
     /// Explain one: what failed, where, and the message itself.
     Show(DeadShow),
     /// Send messages again to the actor where they failed.
+    ///
+    /// Each goes back without its error, its attempts and a deadline that has passed. A message leaves the error-end in
+    /// the same step in which it is safe on its actor's queue; where that does not exist it stays.
     Redrive(DeadPick),
     /// Remove messages for good.
     Drop(DeadPick),
@@ -187,6 +199,7 @@ pub struct DeadPick {
 #[derive(Debug, Args)]
 pub struct Check {
     /// The configuration file, as with `--config`.
+    #[arg(conflicts_with = "config")]
     pub file: Option<PathBuf>,
     /// How to print.
     #[command(flatten)]

@@ -95,6 +95,7 @@ fn a_wrong_command_line_ends_with_64() {
         &["take", "a", "--wait", "-1s"],
         &["queues", "--output", "yaml"],
         &["completions", "cmd"],
+        &["check", "outrigger.yaml", "--config", "outrigger.yaml"],
     ] {
         let ran = desk.run(args).failed(64);
         assert!(!ran.err.is_empty(), "{args:?}");
