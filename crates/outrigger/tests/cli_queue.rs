@@ -170,6 +170,9 @@ fn a_send_declares_what_its_configuration_declares() {
         .map(|one| one["name"].as_str().unwrap())
         .collect();
     assert_eq!(names, ["p-a", "p-b", "p-error-end", "p-happy-end"]);
+    let ran = desk.run(&["take", "a"]).failed(66);
+    assert!(ran.err.contains("queues are named with their prefix: `p-a`"), "{ran:?}");
+    desk.run(&["take", "p-a"]).done();
 }
 
 #[test]
