@@ -50,7 +50,11 @@ fn main() -> ExitCode {
         Err(error) => {
             // A help text whose reader has gone away is no reason to fail.
             let _ = error.print();
-            return if error.use_stderr() { Code::Usage.into() } else { ExitCode::SUCCESS };
+            return if error.use_stderr() {
+                Code::Usage.into()
+            } else {
+                ExitCode::SUCCESS
+            };
         }
     };
     match act(cli) {
@@ -76,7 +80,9 @@ fn act(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Send(args) => on_queue(config.as_deref(), async |loaded| commands::send(&args, loaded).await),
         Command::Queues(output) => on_queue(config.as_deref(), async |loaded| commands::queues(output, loaded).await),
         Command::Take(args) => on_queue(config.as_deref(), async |loaded| commands::take(&args, loaded).await),
-        Command::Dead(command) => on_queue(config.as_deref(), async |loaded| commands::dead::dead(&command, loaded).await),
+        Command::Dead(command) => on_queue(config.as_deref(), async |loaded| {
+            commands::dead::dead(&command, loaded).await
+        }),
     }
 }
 
@@ -101,7 +107,9 @@ fn serve(args: cli::Run, config: Option<PathBuf>, mode: Mode) -> anyhow::Result<
         warn(&config::survey(&loaded, &environment));
     }
     logs::init(&loaded.value.log.level, loaded.value.log.format)?;
-    let only = config::chosen_actor(&environment).filter(|_| mode == Mode::Run).map(str::to_owned);
+    let only = config::chosen_actor(&environment)
+        .filter(|_| mode == Mode::Run)
+        .map(str::to_owned);
     let grace = args.grace.map(chassis::config::Duration::get);
     let handlers = std::env::vars_os().collect();
     let runtime = runtime()?;
