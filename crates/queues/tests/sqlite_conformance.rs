@@ -1,5 +1,7 @@
 //! The conformance kit on `sqlite:`, with every fault that can be staged inside one process.
 
+#![expect(clippy::unwrap_used, reason = "a test ends where it is surprised")]
+
 use std::{
     collections::HashMap,
     path::Path,

@@ -76,10 +76,14 @@ impl Fault {
 
     /// What an I/O error on a path beside the file means.
     pub(super) fn of_io(error: &std::io::Error, attempted: &str) -> Self {
-        use std::io::ErrorKind::{NotADirectory, PermissionDenied, ReadOnlyFilesystem, StorageFull};
+        use std::io::ErrorKind::{AlreadyExists, NotADirectory, PermissionDenied, ReadOnlyFilesystem, StorageFull};
         let cause = error.to_string();
         match error.kind() {
-            PermissionDenied | ReadOnlyFilesystem | NotADirectory => Self::Unusable {
+            AlreadyExists | NotADirectory => Self::Unusable {
+                why: format!("could not {attempted}: a file is where a folder should be, name another path"),
+                cause,
+            },
+            PermissionDenied | ReadOnlyFilesystem => Self::Unusable {
                 why: format!("could not {attempted}: give this user write permission on the file and its folder"),
                 cause,
             },

@@ -141,3 +141,38 @@ impl Keeper {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::task::JoinSet;
+
+    use super::super::{SqliteOptions, SqliteQueue, protocol::Request};
+    use crate::{Put, Queue, QueueError, QueueSpec};
+
+    #[tokio::test]
+    async fn a_writer_that_panics_is_an_error_for_everyone_and_frees_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = SqliteOptions::new(folder.path().join("queue.db"));
+        let queue = SqliteQueue::open(options.clone()).await.unwrap();
+        queue.declare(&[QueueSpec::new("work")]).await.unwrap();
+        queue.put(vec![Put::new("work", "a")]).await.unwrap();
+        let mut consumer = queue.consume("work", 1).await.unwrap();
+        let held = consumer.take().await.unwrap();
+        let other = SqliteQueue::open(options).await.unwrap();
+        let mut waiting = JoinSet::new();
+        waiting.spawn(async move { consumer.take().await.map(drop) });
+        let fault = queue.session().call(Request::Panic).await.unwrap_err();
+        assert!(fault.is_transient(), "{fault:?}");
+        assert!(waiting.join_next().await.unwrap().unwrap().is_err());
+        let put = queue.put(vec![Put::new("work", "b")]).await;
+        assert!(matches!(put, Err(QueueError::Unavailable { .. })), "{put:?}");
+        drop(held);
+        queue.close().await;
+        let mut consumer = other.consume("work", 1).await.unwrap();
+        let delivery = consumer.take().await.unwrap();
+        assert_eq!(
+            (&delivery.body()[..], delivery.tally().deliveries),
+            (&b"a"[..], Some(2))
+        );
+    }
+}

@@ -4,15 +4,20 @@
 //! credit, puts by the session's permits, one answer per request.
 
 use std::{
-    mem,
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
-    time::Instant,
+    hint, mem,
+    sync::{
+        Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 /// Many writers, one reader.
 pub(super) struct Mailbox<T> {
     inner: Mutex<Inner<T>>,
     ready: Condvar,
+    /// How many items wait, for a glance without the lock.
+    waiting: AtomicUsize,
 }
 
 struct Inner<T> {
@@ -44,6 +49,7 @@ impl<T> Mailbox<T> {
         Self {
             inner: Mutex::new(inner),
             ready: Condvar::new(),
+            waiting: AtomicUsize::new(0),
         }
     }
 
@@ -54,6 +60,7 @@ impl<T> Mailbox<T> {
             return Err(item);
         }
         inner.items.push(item);
+        self.waiting.store(inner.items.len(), Ordering::Release);
         self.wake(inner);
         Ok(())
     }
@@ -63,6 +70,7 @@ impl<T> Mailbox<T> {
         let mut inner = self.lock();
         if !inner.closed {
             inner.items.extend(items);
+            self.waiting.store(inner.items.len(), Ordering::Release);
             self.wake(inner);
         }
     }
@@ -91,6 +99,7 @@ impl<T> Mailbox<T> {
                 } else {
                     into.append(&mut inner.items);
                 }
+                self.waiting.store(0, Ordering::Release);
                 return Woken::Items;
             }
             if inner.closed {
@@ -110,6 +119,32 @@ impl<T> Mailbox<T> {
             };
             inner.asleep = false;
         }
+    }
+
+    /// How many items wait at this moment.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Acquire)
+    }
+
+    /// Looks for more than `seen` items without sleeping; whether they came in time.
+    pub(super) fn glance(&self, seen: usize, patience: Duration) -> bool {
+        let begun = Instant::now();
+        loop {
+            if self.waiting() > seen {
+                return true;
+            }
+            if begun.elapsed() >= patience {
+                return false;
+            }
+            hint::spin_loop();
+        }
+    }
+
+    /// Moves what is there to `into` without waiting.
+    pub(super) fn take(&self, into: &mut Vec<T>) {
+        let mut inner = self.lock();
+        into.append(&mut inner.items);
+        self.waiting.store(0, Ordering::Release);
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner<T>> {

@@ -74,7 +74,7 @@ impl SqliteQueue {
         self.session().fail_settles(times)
     }
 
-    fn session(&self) -> &Session {
+    pub(super) fn session(&self) -> &Session {
         &self.handle.0
     }
 

@@ -11,7 +11,7 @@ use super::{
         reader::Reader,
         store::Store,
     },
-    Asked, Batch, Engine, Holders, Parts, Retry, Trims, Work,
+    Alone, Asked, Batch, Engine, Holders, Parts, Retry, Trims, Work,
     apply::Remembered,
 };
 
@@ -97,6 +97,11 @@ impl<'db> Engine<'db> {
             watch,
             broken: None,
             crashed: false,
+            alone: match std::thread::available_parallelism() {
+                Ok(processors) if processors.get() > 1 => Alone::No,
+                _ => Alone::Yes,
+            },
+            answered: false,
             failing: 0,
         })
     }

@@ -271,6 +271,11 @@ impl Ledger {
         None
     }
 
+    /// How much is held in all.
+    pub(super) fn held(&self) -> u64 {
+        self.holding.values().sum()
+    }
+
     /// How much a holder has.
     pub(super) fn holding(&self, holder: u64) -> u64 {
         self.holding.get(&holder).copied().unwrap_or(0)
