@@ -8,13 +8,16 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use chassis::config::Loaded;
 use handlers::{Dialect, Handler, Ownership, Pool, SocketHandler, SocketOptions};
 use messages::ActorConfig;
 use supervise::{ProcessSpec, Supervisor};
 
-use crate::config::Root;
+use crate::{
+    config::Root,
+    exit::{Code, Failure},
+};
 
 /// What this process starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,12 +59,23 @@ pub fn serve<'a>(root: &'a Root, mode: Mode, only: Option<&str>) -> anyhow::Resu
         served.push(Served { name, config, pool: Pool::new(name) });
     }
     if served.is_empty() {
-        return Err(match only {
-            Some(only) => anyhow!("there is no actor `{only}` here with a handler that can be served"),
-            None => anyhow!("there is no actor here that can be served: add one under `actors:`"),
-        });
+        return Err(nothing_to_serve(root, mode, only).into());
     }
     Ok(served)
+}
+
+fn nothing_to_serve(root: &Root, mode: Mode, only: Option<&str>) -> Failure {
+    let message = match only {
+        Some(only) => format!("there is no actor `{only}` here that can be served"),
+        None => "there is no actor here that can be served".to_owned(),
+    };
+    let is_command = |name: &str| root.actors.contains_key(name);
+    let help = match (mode, only) {
+        (Mode::Run, Some(only)) if is_command(only) => "start its command with `outrigger up`, or give it a `socket`",
+        (Mode::Run, None) if !root.actors.is_empty() => "start commands with `outrigger up`, or give an actor a `socket`",
+        _ => "add one under `actors:`, or name another file with `--config`",
+    };
+    Failure::new(Code::Config, message).help(help)
 }
 
 /// Adds an actor's handlers to its pool: a foreign socket, or processes that `supervisor` starts.
