@@ -1,0 +1,86 @@
+//! Several processes on one queue file.
+
+use std::time::{Duration, Instant};
+
+use crate::harness::{Field, Plain};
+
+#[test]
+fn two_processes_on_one_file_are_served_at_once() {
+    let shared = Field::new("");
+    let queue = shared.path("q.db");
+    let side = |name: &str| {
+        Field::new(&format!(
+            "queue: \"sqlite:{}\"\nactors: {{ {name}: {{ handler: {{ socket: {name}.sock }} }} }}",
+            queue.display()
+        ))
+    };
+    let (first, second) = (side("a"), side("b"));
+    let handlers = [Plain::echo(&first.path("a.sock")), Plain::echo(&second.path("b.sock"))];
+    let runs = [first.run(), second.run()];
+    first.load(&["a", "b"], 50);
+    second.wait_for("happy-end", 50);
+    assert_eq!(handlers.each_ref().map(|handler| handler.requests().len()), [50, 50]);
+    for run in runs {
+        assert!(run.stop().success());
+    }
+}
+
+#[test]
+fn what_is_sent_is_worked_on_without_polling() {
+    let field = Field::new("actors: { a: { handler: { socket: a.sock } } }");
+    let handler = Plain::echo(&field.path("a.sock"));
+    let run = field.run();
+    field.send("a", "warm", "0");
+    handler.wait_for(1);
+    let mut best = Duration::MAX;
+    for n in 2..=6 {
+        field.send("a", &format!("m{n}"), "0");
+        let sent = Instant::now();
+        handler.wait_for(n);
+        best = best.min(sent.elapsed());
+    }
+    assert!(
+        best < Duration::from_millis(100),
+        "the quickest of five took {best:?} after `send` had ended"
+    );
+    assert!(run.stop().success());
+}
+
+#[test]
+fn a_message_sent_before_anything_runs_waits_in_the_file() {
+    let field = Field::new("actors: { a: { handler: { socket: a.sock } } }");
+    field.send("a", "early", r#"{"kept": 1.0}"#);
+    let handler = Plain::echo(&field.path("a.sock"));
+    let run = field.run();
+    field.wait_for("happy-end", 1);
+    assert_eq!(handler.requests(), [r#"{"kept": 1.0}"#]);
+    assert!(run.stop().success());
+}
+
+#[test]
+fn redrive_sends_a_failed_message_through_its_actor_again_with_fresh_counters() {
+    let field = Field::new("actors: { a: { handler: { socket: a.sock }, retry: { attempts: 2, backoff: 1ms } } }");
+    let handler = Plain::at(&field.path("a.sock"), |request| match request.number {
+        1..=2 => crate::harness::Answer::text(r#"{"status":"error","error":"down","message":"no database"}"#),
+        _ => crate::harness::Answer::text("\"works\""),
+    });
+    let envelope = r#"{"id":"m1","zz": 1.0,"route":{"actors":["a"],"current":0},"payload":{"n": 1.0}}"#;
+    field.put("a", &[envelope.to_owned()]);
+    let run = field.run();
+    assert_eq!(field.wait_for_error()["attempt"], 2);
+    let listed = field.ok(&["dead", "ls", "--output", "json"]);
+    let listed: Vec<serde_json::Value> = serde_json::from_str(&listed).expect("an array");
+    assert_eq!(
+        (&listed[0]["id"], &listed[0]["code"], &listed[0]["attempt"]),
+        (&"m1".into(), &"down".into(), &2.into())
+    );
+    assert!(field.ok(&["dead", "show", "m1"]).contains("no database"));
+    field.ok(&["dead", "redrive", "m1"]);
+    assert_eq!(
+        field.wait_for_text("happy-end"),
+        r#"{"id":"m1","zz": 1.0,"route":{"actors":["a"],"current":1},"payload":"works"}"#
+    );
+    assert_eq!(handler.requests(), [r#"{"n": 1.0}"#; 3]);
+    assert_eq!(field.depth("error-end"), 0);
+    assert!(run.stop().success());
+}
