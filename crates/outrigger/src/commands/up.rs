@@ -29,7 +29,12 @@ pub async fn serve(
     grace: Option<Duration>,
     environment: BTreeMap<OsString, OsString>,
 ) -> anyhow::Result<ExitCode> {
-    let options = Options { mode, only, environment, observer: None };
+    let options = Options {
+        mode,
+        only,
+        environment,
+        observer: None,
+    };
     let running = Running::start(loaded, options).await?;
     let _signals = signals::follow(running.drain().clone(), HURRY)?;
     info!(

@@ -1,12 +1,6 @@
 //! Which actors this process serves, and what each of their handlers is.
 
-use std::{
-    collections::BTreeMap,
-    ffi::OsString,
-    path::Path,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, ffi::OsString, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use chassis::config::Loaded;
@@ -56,7 +50,11 @@ pub fn serve<'a>(root: &'a Root, mode: Mode, only: Option<&str>) -> anyhow::Resu
             );
             continue;
         }
-        served.push(Served { name, config, pool: Pool::new(name) });
+        served.push(Served {
+            name,
+            config,
+            pool: Pool::new(name),
+        });
     }
     if served.is_empty() {
         return Err(nothing_to_serve(root, mode, only).into());
@@ -72,7 +70,9 @@ fn nothing_to_serve(root: &Root, mode: Mode, only: Option<&str>) -> Failure {
     let is_command = |name: &str| root.actors.contains_key(name);
     let help = match (mode, only) {
         (Mode::Run, Some(only)) if is_command(only) => "start its command with `outrigger up`, or give it a `socket`",
-        (Mode::Run, None) if !root.actors.is_empty() => "start commands with `outrigger up`, or give an actor a `socket`",
+        (Mode::Run, None) if !root.actors.is_empty() => {
+            "start commands with `outrigger up`, or give an actor a `socket`"
+        }
         _ => "add one under `actors:`, or name another file with `--config`",
     };
     Failure::new(Code::Config, message).help(help)
@@ -97,7 +97,13 @@ pub fn man(
                 .filter(|words| !words.is_empty())
                 .with_context(|| format!("the command of actor `{}` does not split into words", actor.name))?;
             let mut environment = environment.clone();
-            environment.extend(config.handler.env.iter().map(|(name, value)| (name.into(), value.into())));
+            environment.extend(
+                config
+                    .handler
+                    .env
+                    .iter()
+                    .map(|(name, value)| (name.into(), value.into())),
+            );
             let spec = ProcessSpec {
                 actor: actor.name.to_owned(),
                 words,

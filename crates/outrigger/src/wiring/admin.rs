@@ -8,7 +8,7 @@ use chassis::{
     telemetry::Metrics,
 };
 use handlers::Pool;
-use queues::Queue;
+use queues::{Queue, QueueStats};
 use wire::{
     Status,
     status::{ActorStatus, Detail, QueueStatus, State},
@@ -38,35 +38,47 @@ pub async fn start(
 ) -> anyhow::Result<Running> {
     let build = || {
         let (queue, actors) = (queue.clone(), actors.clone());
-        Admin::new(env!("CARGO_PKG_VERSION"), health.clone(), metrics.clone(), drain.clone())
-            .plane("messages", move || describe(queue.clone(), actors.clone()))
+        Admin::new(
+            env!("CARGO_PKG_VERSION"),
+            health.clone(),
+            metrics.clone(),
+            drain.clone(),
+        )
+        .plane("messages", move || describe(queue.clone(), actors.clone()))
     };
     match build().start(root.admin.address()).await {
         Err(AdminError::InUse { address, .. }) if root.admin.listen.is_none() => {
-            tracing::warn!(address, "admin address is taken, using a free port: set `admin.listen` to choose one");
-            build().start("127.0.0.1:0").await.context("cannot start the admin server")
+            tracing::warn!(
+                address,
+                "admin address is taken, using a free port: set `admin.listen` to choose one"
+            );
+            build()
+                .start("127.0.0.1:0")
+                .await
+                .context("cannot start the admin server")
         }
         started => started.context("cannot start the admin server"),
     }
 }
 
 async fn describe(queue: Arc<dyn Queue>, actors: Vec<ActorView>) -> Status {
-    let mut details: Vec<Detail> = actors.iter().map(|actor| Detail::Actor(actor.describe())).collect();
-    let ready = actors.iter().all(|actor| actor.pool.slots() > 0);
-    let mut status = Status::new("messages", if ready { State::Ready } else { State::Degraded });
+    let all_live = actors.iter().all(|actor| actor.pool.slots() > 0);
+    let mut status = Status::new("messages", if all_live { State::Ready } else { State::Degraded });
+    status.details = actors.iter().map(|actor| Detail::Actor(actor.describe())).collect();
     match queue.stats().await {
-        Ok(stats) => details.extend(stats.into_iter().map(|stats| {
-            Detail::Queue(QueueStatus {
-                name: stats.name.to_string(),
-                depth: stats.depth,
-                in_flight: stats.in_flight,
-                oldest_s: stats.oldest.map(|oldest| oldest.as_secs_f64()),
-            })
-        })),
+        Ok(queues) => status.details.extend(queues.into_iter().map(queue_status)),
         Err(error) => status = status.reason(error.to_string()),
     }
-    status.details = details;
     status
+}
+
+fn queue_status(queue: QueueStats) -> Detail {
+    Detail::Queue(QueueStatus {
+        name: queue.name.to_string(),
+        depth: queue.depth,
+        in_flight: queue.in_flight,
+        oldest_s: queue.oldest.map(|oldest| oldest.as_secs_f64()),
+    })
 }
 
 impl ActorView {

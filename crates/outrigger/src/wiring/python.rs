@@ -73,7 +73,9 @@ pub fn path(folder: &Path, inherited: Option<&OsStr>) -> OsString {
 /// FNV-1a over all files: a changed runtime gets a folder of its own.
 fn checksum() -> u32 {
     let bytes = FILES.iter().flat_map(|(name, text)| name.bytes().chain(text.bytes()));
-    bytes.fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+    bytes.fold(0x811c_9dc5, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    })
 }
 
 #[cfg(test)]

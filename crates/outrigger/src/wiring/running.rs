@@ -1,13 +1,6 @@
 //! One running process: started in one call, drained in another.
 
-use std::{
-    collections::BTreeMap,
-    ffi::OsString,
-    num::NonZeroUsize,
-    path::Path,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, ffi::OsString, num::NonZeroUsize, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use chassis::{
@@ -87,11 +80,24 @@ impl Running {
         let environment = environment(options.environment, &state);
         for actor in &served {
             actors::man(actor, loaded, &environment, supervisor.as_ref())?;
-            let station = plane.station(actor.name, actor.config, actor.pool.clone(), health.component(actor.name));
+            let station = plane.station(
+                actor.name,
+                actor.config,
+                actor.pool.clone(),
+                health.component(actor.name),
+            );
             messages.spawn("station", station.run(messages.clone()));
         }
         let actors = served.iter().map(|actor| actor.name.to_owned()).collect();
-        Ok(Self { queue, health, messages, processes, actors, admin, _supervisor: supervisor })
+        Ok(Self {
+            queue,
+            health,
+            messages,
+            processes,
+            actors,
+            admin,
+            _supervisor: supervisor,
+        })
     }
 
     /// The queue that it works on.
@@ -138,17 +144,19 @@ pub fn queues_of(root: &Root) -> Vec<QueueSpec> {
         (root.ends.error_name(), root.ends.error_retention()),
     ];
     let is_end = |actor: &str| ends.iter().any(|(end, _)| *end == actor);
-    let actors = root.actors.keys().filter(|actor| !is_end(actor)).map(|actor| QueueSpec::new(name(actor)));
-    let ends = ends.iter().map(|(end, retention)| QueueSpec { name: name(end), retention: Some(*retention) });
+    let actors = root
+        .actors
+        .keys()
+        .filter(|actor| !is_end(actor))
+        .map(|actor| QueueSpec::new(name(actor)));
+    let ends = ends.iter().map(|(end, retention)| QueueSpec {
+        name: name(end),
+        retention: Some(*retention),
+    });
     actors.chain(ends).collect()
 }
 
-fn supervisor(
-    served: &[Served<'_>],
-    mode: Mode,
-    records: &Path,
-    drain: &Drain,
-) -> anyhow::Result<Option<Supervisor>> {
+fn supervisor(served: &[Served<'_>], mode: Mode, records: &Path, drain: &Drain) -> anyhow::Result<Option<Supervisor>> {
     let any = served.iter().any(|actor| actor.config.handler.socket.is_none());
     if mode == Mode::Run || !any {
         return Ok(None);
@@ -163,7 +171,12 @@ fn environment(ours: BTreeMap<OsString, OsString>, state: &Path) -> BTreeMap<OsS
     let mut environment = clean_environment(ours);
     match python::unpack(state) {
         Ok(folder) => {
-            let path = python::path(&folder, environment.get("PYTHONPATH".as_ref() as &std::ffi::OsStr).map(AsRef::as_ref));
+            let path = python::path(
+                &folder,
+                environment
+                    .get("PYTHONPATH".as_ref() as &std::ffi::OsStr)
+                    .map(AsRef::as_ref),
+            );
             environment.insert("PYTHONPATH".into(), path);
         }
         Err(error) => tracing::warn!(%error, folder = %state.display(), "Python runtime not unpacked"),

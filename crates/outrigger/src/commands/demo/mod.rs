@@ -29,5 +29,9 @@ pub async fn demo(args: &Demo, environment: BTreeMap<OsString, OsString>) -> any
         Format::Text => report::print(&tally, kept.as_deref())?,
         Format::Json => report::print_json(&tally, kept.as_deref())?,
     }
-    Ok(if tally.complete() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if tally.complete() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }

@@ -1,6 +1,10 @@
 //! What the tour says: before, and after.
 
-use std::{io::{self, Write}, path::Path, time::Duration};
+use std::{
+    io::{self, Write},
+    path::Path,
+    time::Duration,
+};
 
 use serde_json::json;
 
@@ -21,35 +25,60 @@ pub fn introduce(folder: &Path) {
 pub fn print(tally: &Tally, kept: Option<&Path>) -> io::Result<()> {
     let (right, unseen) = tally.unseen();
     let mut out = io::stdout().lock();
-    writeln!(out, "in        {:>7}   images, and one that is corrupt", thousands(tally.sent))?;
+    writeln!(
+        out,
+        "in        {:>7}   images, and one that is corrupt",
+        thousands(tally.sent)
+    )?;
     writeln!(out, "out       {:>7}   at happy-end", thousands(tally.verdicts.len()))?;
     writeln!(out, "lost      {:>7}", tally.lost())?;
     writeln!(out, "repeated  {:>7}", tally.repeated())?;
     writeln!(out, "failed    {:>7}   at error-end", tally.failed.len())?;
-    writeln!(out, "accuracy  {:>7}   {right} of {unseen} images that the classifier had never seen", percent(right, unseen))?;
-    writeln!(out, "speed     {:>7.0}   messages a second through three hops, each synced to disk", tally.rate())?;
-    writeln!(out, "hop p50   {:>7}   from taking a message to its output being safe", duration(tally.hop(50)))?;
+    writeln!(
+        out,
+        "accuracy  {:>7}   {right} of {unseen} images that the classifier had never seen",
+        percent(right, unseen)
+    )?;
+    writeln!(
+        out,
+        "speed     {:>7.0}   messages a second through three hops, each synced to disk",
+        tally.rate()
+    )?;
+    writeln!(
+        out,
+        "hop p50   {:>7}   from taking a message to its output being safe",
+        duration(tally.hop(50))
+    )?;
     writeln!(out, "hop p99   {:>7}", duration(tally.hop(99)))?;
-    writeln!(out, "ready in  {:>7}   three actors, four processes", duration(tally.starting))?;
+    writeln!(
+        out,
+        "ready in  {:>7}   three actors, four processes",
+        duration(tally.starting)
+    )?;
     if let Some(corrupt) = tally.corrupt() {
-        writeln!(out, "\nThe corrupt one, as `outrigger dead show {CORRUPT_ID}` explains it:\n")?;
+        writeln!(
+            out,
+            "\nThe corrupt one, as `outrigger dead show {CORRUPT_ID}` explains it:\n"
+        )?;
         for line in dead::explain(corrupt).lines() {
             writeln!(out, "  {line}")?;
         }
     }
     writeln!(out, "\nWhat to try next:")?;
-    match kept {
-        Some(folder) => {
-            writeln!(out, "  cd {}", folder.display())?;
-            writeln!(out, "  outrigger queues                    what is in the queues")?;
-            writeln!(out, "  outrigger dead ls                   what failed")?;
-            writeln!(out, "  outrigger up                        start the actors again")?;
-        }
-        None => {
-            writeln!(out, "  outrigger init my-actor             a handler of your own, running in a minute")?;
-            writeln!(out, "  outrigger demo --keep               the same, and the folder stays to look around in")?;
-            writeln!(out, "  outrigger up examples/digits/outrigger.yaml   the same actors, for you to send to")?;
-        }
+    if let Some(folder) = kept {
+        writeln!(out, "  cd {}", folder.display())?;
+        writeln!(out, "  outrigger queues                    what is in the queues")?;
+        writeln!(out, "  outrigger dead ls                   what failed")?;
+        writeln!(out, "  outrigger up                        start the actors again")?;
+    } else {
+        writeln!(
+            out,
+            "  outrigger init my-actor             a handler of your own, running in a minute"
+        )?;
+        writeln!(
+            out,
+            "  outrigger demo --keep               the same, and the folder stays to look around in"
+        )?;
     }
     out.flush()
 }
@@ -80,7 +109,11 @@ pub fn print_json(tally: &Tally, kept: Option<&Path>) -> anyhow::Result<()> {
 }
 
 fn thousands(count: usize) -> String {
-    if count < 1000 { count.to_string() } else { format!("{},{:03}", count / 1000, count % 1000) }
+    if count < 1000 {
+        count.to_string()
+    } else {
+        format!("{},{:03}", count / 1000, count % 1000)
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a demo counts fewer images than a float can")]

@@ -56,7 +56,7 @@ pub struct Verdict {
 pub const CORRUPT_ID: &str = "digit-corrupt";
 const ROUTE: [&str; 3] = ["normalise", "classify", "judge"];
 const BATCH: usize = 256;
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Runs the tour in `folder`, which holds the material.
 pub async fn run(folder: &Path, environment: BTreeMap<OsString, OsString>) -> anyhow::Result<Tally> {
@@ -65,7 +65,12 @@ pub async fn run(folder: &Path, environment: BTreeMap<OsString, OsString>) -> an
     // A tour must not fail because the usual port is taken; nobody is told to look there.
     loaded.value.admin.listen = Some("127.0.0.1:0".to_owned());
     let hops = Arc::new(Hops::default());
-    let options = Options { mode: Mode::Up, only: None, environment, observer: Some(hops.clone()) };
+    let options = Options {
+        mode: Mode::Up,
+        only: None,
+        environment,
+        observer: Some(hops.clone()),
+    };
 
     let began = Instant::now();
     let running = Running::start(&loaded, options).await?;
@@ -76,8 +81,21 @@ pub async fn run(folder: &Path, environment: BTreeMap<OsString, OsString>) -> an
     let (sent, counted) = work(running.queue()).await?;
     running.finish(Some(PATIENCE)).await;
     let hops = hops.sorted();
-    let Counted { verdicts, failed, left, working } = counted;
-    Ok(Tally { sent, verdicts, failed, left, starting, working, hops })
+    let Counted {
+        verdicts,
+        failed,
+        left,
+        working,
+    } = counted;
+    Ok(Tally {
+        sent,
+        verdicts,
+        failed,
+        left,
+        starting,
+        working,
+        hops,
+    })
 }
 
 struct Counted {
@@ -102,25 +120,44 @@ async fn work(queue: &Arc<dyn Queue>) -> anyhow::Result<(usize, Counted)> {
     let failed = tokio::time::timeout(PATIENCE, failed(queue)).await;
     let failed = failed.context("the corrupt image did not come to the error end")??;
     let left = left(queue).await?;
-    Ok((sent, Counted { verdicts, failed, left, working }))
+    Ok((
+        sent,
+        Counted {
+            verdicts,
+            failed,
+            left,
+            working,
+        },
+    ))
 }
 
 /// Every image as a message, and the corrupt one among them.
 fn compose() -> anyhow::Result<Vec<Put>> {
     let message = |id: String, payload: &'static str| -> anyhow::Result<Put> {
         let payload = Json::parse(Bytes::from_static(payload.as_bytes()))?;
-        let body = Envelope::compose(Draft { id: Some(id), ..Draft::new(ROUTE, payload) });
+        let body = Envelope::compose(Draft {
+            id: Some(id),
+            ..Draft::new(ROUTE, payload)
+        });
         Ok(Put::new(ROUTE[0], body))
     };
     let images = material::IMAGES.lines().enumerate();
-    let mut messages: Vec<Put> =
-        images.map(|(row, image)| message(format!("digit-{row:04}"), image)).collect::<anyhow::Result<_>>()?;
-    messages.insert(messages.len() / 2, message(CORRUPT_ID.to_owned(), material::CORRUPT.trim_end())?);
+    let mut messages: Vec<Put> = images
+        .map(|(row, image)| message(format!("digit-{row:04}"), image))
+        .collect::<anyhow::Result<_>>()?;
+    messages.insert(
+        messages.len() / 2,
+        message(CORRUPT_ID.to_owned(), material::CORRUPT.trim_end())?,
+    );
     Ok(messages)
 }
 
 /// Takes verdicts from the happy end until there is one for each image.
-async fn collect(queue: &Arc<dyn Queue>, sent: usize, bar: &ProgressBar) -> anyhow::Result<HashMap<String, Vec<Verdict>>> {
+async fn collect(
+    queue: &Arc<dyn Queue>,
+    sent: usize,
+    bar: &ProgressBar,
+) -> anyhow::Result<HashMap<String, Vec<Verdict>>> {
     let mut verdicts: HashMap<String, Vec<Verdict>> = HashMap::new();
     let mut happy_end = queue.consume("happy-end", BATCH).await?;
     while verdicts.len() < sent {
@@ -138,8 +175,10 @@ async fn collect(queue: &Arc<dyn Queue>, sent: usize, bar: &ProgressBar) -> anyh
 async fn failed(queue: &Arc<dyn Queue>) -> anyhow::Result<Vec<Envelope>> {
     loop {
         let stands = queue.browse("error-end", None, BATCH).await?;
-        let failed: Vec<Envelope> =
-            stands.into_iter().map(|message| Envelope::decode_at_end(message.body)).collect::<Result<_, _>>()?;
+        let failed: Vec<Envelope> = stands
+            .into_iter()
+            .map(|message| Envelope::decode_at_end(message.body))
+            .collect::<Result<_, _>>()?;
         if failed.iter().any(|envelope| envelope.id() == CORRUPT_ID) {
             return Ok(failed);
         }
@@ -184,12 +223,20 @@ impl Tally {
 
     /// Images that the classifier had never seen: how many it read right, of how many.
     pub fn unseen(&self) -> (usize, usize) {
-        let unseen: Vec<_> = self.verdicts.values().flatten().filter(|verdict| verdict.held_out).collect();
+        let unseen: Vec<_> = self
+            .verdicts
+            .values()
+            .flatten()
+            .filter(|verdict| verdict.held_out)
+            .collect();
         (unseen.iter().filter(|verdict| verdict.correct).count(), unseen.len())
     }
 
     /// Messages a second that came out at the end of all three hops.
-    #[expect(clippy::cast_precision_loss, reason = "a demo sends fewer messages than a float can count")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a demo sends fewer messages than a float can count"
+    )]
     pub fn rate(&self) -> f64 {
         self.verdicts.len() as f64 / self.working.as_secs_f64()
     }
@@ -217,6 +264,9 @@ impl Hops {
 
 impl Observer for Hops {
     fn hop(&self, hop: &Hop<'_>) {
-        self.times.lock().unwrap_or_else(PoisonError::into_inner).push(hop.whole);
+        self.times
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(hop.whole);
     }
 }
