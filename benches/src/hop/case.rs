@@ -25,8 +25,7 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    pub(crate) fn new(folder: PathBuf) -> Self {
-        let pins = Pins::apart();
+    pub(crate) fn new(folder: PathBuf, pins: Pins) -> Self {
         Self { folder, pins }
     }
 }

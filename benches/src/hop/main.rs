@@ -31,6 +31,7 @@ use clap::{Parser, ValueEnum};
 
 use case::{Case, Stage};
 use embedded::Embedded;
+use pin::Pins;
 use report::Report;
 
 /// Measures a hop.
@@ -45,6 +46,9 @@ struct Options {
     /// Only the cases whose name begins with this.
     #[arg(long, default_value = "")]
     only: String,
+    /// Leave it to the system where each side runs, the floor's too.
+    #[arg(long)]
+    unpinned: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -60,7 +64,8 @@ const LIMIT: Duration = Duration::from_secs(330);
 
 fn main() -> anyhow::Result<()> {
     let options = Options::parse();
-    let stage = Stage::new(folder()?);
+    let pins = if options.unpinned { Pins::NONE } else { Pins::apart() };
+    let stage = Stage::new(folder()?, pins);
     let mut report = Report::new(&stage);
     if report::file_system(&stage.folder) == "tmpfs" {
         eprintln!(

@@ -22,6 +22,12 @@ pub(crate) struct Pins {
 }
 
 impl Pins {
+    /// Both wherever the system likes.
+    pub(crate) const NONE: Self = Self {
+        asker: Cpu::ANY,
+        handler: Cpu::ANY,
+    };
+
     /// One processor for each side.
     pub(crate) fn apart() -> Self {
         match &usable()[..] {
@@ -29,10 +35,7 @@ impl Pins {
                 asker: Cpu(Some(*first)),
                 handler: Cpu(Some(*second)),
             },
-            _ => Self {
-                asker: Cpu::ANY,
-                handler: Cpu::ANY,
-            },
+            _ => Self::NONE,
         }
     }
 

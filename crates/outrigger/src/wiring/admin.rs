@@ -66,13 +66,13 @@ async fn describe(queue: Arc<dyn Queue>, actors: Vec<ActorView>) -> Status {
     let mut status = Status::new("messages", if all_live { State::Ready } else { State::Degraded });
     status.details = actors.iter().map(|actor| Detail::Actor(actor.describe())).collect();
     match queue.stats().await {
-        Ok(queues) => status.details.extend(queues.into_iter().map(queue_status)),
+        Ok(queues) => status.details.extend(queues.iter().map(queue_status)),
         Err(error) => status = status.reason(error.to_string()),
     }
     status
 }
 
-fn queue_status(queue: QueueStats) -> Detail {
+fn queue_status(queue: &QueueStats) -> Detail {
     Detail::Queue(QueueStatus {
         name: queue.name.to_string(),
         depth: queue.depth,

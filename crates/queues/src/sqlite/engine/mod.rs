@@ -8,6 +8,7 @@ mod apply;
 mod give;
 mod holders;
 mod load;
+mod mail;
 mod retry;
 #[cfg(test)]
 mod tests;
@@ -34,7 +35,10 @@ use holders::Holders;
 use retry::Retry;
 use trim::Trims;
 
+use mail::Work;
+
 pub(super) use holders::Heard;
+pub(super) use mail::{Asked, Mail, Sink, Staged};
 
 /// Bodies of fresh messages that are kept in memory, in bytes.
 const CACHE_BYTES: usize = 16 << 20;
@@ -44,65 +48,6 @@ const GLANCE: Duration = Duration::from_micros(5);
 
 /// How long the writer looks for the next request before it sleeps, right after it gave an answer.
 const LINGER: Duration = Duration::from_micros(30);
-
-/// Where a session's answers go.
-pub(super) trait Sink: Send + Sync {
-    /// Takes answers in their order. Must not block.
-    fn send(&self, answers: Vec<Answer>);
-    /// Ends the connection.
-    fn cut(&self);
-}
-
-/// What comes to the writer.
-pub(super) enum Mail {
-    /// A session arrived; requests of an older connection of the same holder are void from here on.
-    Joined {
-        connection: u64,
-        holder: u64,
-        sink: Arc<dyn Sink>,
-        /// `None` in the writer's own process.
-        heard: Option<Arc<Heard>>,
-    },
-    /// A connection ended.
-    Left(u64),
-    /// A session asks.
-    Asked(Asked),
-    /// How many messages each queue had at the start.
-    Counted(Result<Vec<(usize, i64)>, Fault>),
-    /// Let the file go.
-    Stop,
-    /// A fault that a test stages.
-    Staged(Staged),
-}
-
-/// Faults that tests stage in the writer itself.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Staged {
-    /// It ends at once, as in a process that is killed.
-    Crash,
-    /// The disk is full for so many settles.
-    FailSettles(u32),
-}
-
-/// One request of one connection.
-#[derive(Debug, Clone)]
-pub(super) struct Asked {
-    pub(super) connection: u64,
-    pub(super) id: u64,
-    pub(super) request: Request,
-}
-
-/// One thing to do in a transaction.
-#[derive(Debug, Clone)]
-enum Work {
-    Ask(Asked),
-    /// A holder is gone, or silent for too long: what it has goes back, counted.
-    GiveBack(u64),
-    /// What a dead holder's requests were is of no use any more.
-    Forget(u64),
-    /// A queue that nobody consumes may be over its retention.
-    Trim(usize),
-}
 
 /// The parts that an engine works with.
 pub(super) struct Parts {

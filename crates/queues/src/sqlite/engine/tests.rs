@@ -4,8 +4,11 @@ use std::sync::Mutex;
 
 use tempfile::TempDir;
 
-use super::{super::file, super::holder::Place, super::options::Durability, *};
-use crate::{Put, QueueSpec};
+use super::{
+    super::{file, holder::Place, ledger::Seq, options::Durability, protocol::Claim},
+    *,
+};
+use crate::{Put, QueueSpec, Settle};
 
 /// Keeps the answers.
 #[derive(Default)]
@@ -140,4 +143,38 @@ fn claims_that_never_reached_their_process_go_back_uncounted() {
     let present = asked(1, 8, Request::Present(vec![(claims[1], 3)]));
     own(&folder, vec![joined(1, alive.holder).0, present]);
     assert_eq!(read(&folder, deliveries), ["2:1"]);
+}
+
+#[test]
+fn a_settle_that_comes_after_its_message_went_back_writes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mail, answers) = joined(1, 9);
+    let take = Request::Take {
+        queue: "work".into(),
+        position: 1,
+    };
+    let claim = Claim {
+        seq: Seq::new(0, 1),
+        token: (1 << 40) + 1,
+    };
+    let how = Settle::Done;
+    let mails = vec![
+        mail,
+        declare(1),
+        put(1, 5, 1),
+        asked(1, 6, take),
+        asked(1, 7, Request::Leave),
+        asked(1, 8, Request::Settle { claim, how }),
+    ];
+    own(&folder, mails);
+    let answers = answers.0.lock().unwrap();
+    assert!(
+        matches!(&answers[2], Answer::Reply(6, Reply::Taken(Some(given))) if given.claim == claim),
+        "{answers:?}"
+    );
+    assert!(
+        matches!(answers[4], Answer::Reply(8, Reply::Refused(Fault::LeaseLost))),
+        "{answers:?}"
+    );
+    assert_eq!(read(&folder, BODIES), ["5"]);
 }

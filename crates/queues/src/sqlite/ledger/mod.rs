@@ -4,6 +4,7 @@
 //! the ledger never differs from the file. Taking never scans: fresh messages follow a cursor, the others an index.
 
 mod line;
+mod seq;
 #[cfg(test)]
 mod tests;
 
@@ -12,68 +13,7 @@ use std::collections::{BTreeSet, HashMap};
 use bytes::Bytes;
 
 pub(super) use line::{Fresh, Line, Next, Place};
-
-/// A message's row: its queue and its number in that queue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Seq(u64);
-
-impl Seq {
-    const NUMBER_BITS: u32 = 44;
-    /// How many queues a file can have.
-    pub(super) const MAX_LINES: usize = (1 << (63 - Self::NUMBER_BITS)) - 1;
-
-    pub(super) fn new(line: usize, number: u64) -> Self {
-        Self(((line as u64) << Self::NUMBER_BITS) | (number & Self::last_number()))
-    }
-
-    pub(super) const fn last_number() -> u64 {
-        (1 << Self::NUMBER_BITS) - 1
-    }
-
-    pub(super) fn line(self) -> usize {
-        usize::try_from(self.0 >> Self::NUMBER_BITS).unwrap_or(usize::MAX)
-    }
-
-    pub(super) fn number(self) -> u64 {
-        self.0 & Self::last_number()
-    }
-
-    pub(super) fn row(self) -> i64 {
-        self.0.cast_signed()
-    }
-
-    pub(super) fn from_row(row: i64) -> Self {
-        Self(row.cast_unsigned())
-    }
-
-    pub(super) fn bits(self) -> u64 {
-        self.0
-    }
-}
-
-/// What is remembered of a message that was given out at least once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Mark {
-    /// Deliveries that began and did not finish, the present one included.
-    pub(super) deliveries: u32,
-    pub(super) attempt: Option<u32>,
-    /// Of the last claim; zero when that one lost its lease.
-    pub(super) token: u64,
-}
-
-/// Who holds a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Held {
-    pub(super) mark: Mark,
-    pub(super) by: Consumer,
-}
-
-/// A consumer of a session; its number is zero for a claim by position.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Consumer {
-    pub(super) holder: u64,
-    pub(super) number: u64,
-}
+pub(super) use seq::{Consumer, Held, Mark, Seq};
 
 /// How much a consumer may hold.
 #[derive(Debug, Clone, PartialEq, Eq)]

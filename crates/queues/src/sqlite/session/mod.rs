@@ -4,6 +4,7 @@
 //! answered; when the owner dies, all that is open is asked again of the next one.
 
 mod calls;
+mod route;
 mod tray;
 
 use std::{
@@ -29,10 +30,11 @@ use super::{
 };
 use crate::{Again, Settle};
 
+use route::{LOCAL, Local, Route};
+
+pub(super) use route::Outbox;
 pub(super) use tray::Tray;
 
-/// The connection number of the writer's own process.
-const LOCAL: u64 = 0;
 /// How many bytes of puts may wait for their answer, in units of [`PERMIT_BYTES`].
 const PERMITS: usize = 1 << 16;
 const PERMIT_BYTES: usize = 4 << 10;
@@ -60,21 +62,6 @@ struct State {
     /// Nothing is taken on any more.
     ended: Option<Fault>,
     stopping: bool,
-}
-
-/// The way to the writer at this moment.
-enum Route {
-    None,
-    Local(Arc<Mailbox<Mail>>),
-    Remote(Arc<Outbox>),
-}
-
-/// Requests on their way to another process.
-pub(super) struct Outbox {
-    pub(super) requests: Mailbox<Numbered<Arc<Request>>>,
-    /// Whether its writer wakes up in time to renew the lease.
-    pub(super) armed: AtomicBool,
-    pub(super) stream: UnixStream,
 }
 
 struct Pending {
@@ -365,45 +352,6 @@ impl State {
         self.send(Request::Settle { claim, how }, None);
         None
     }
-}
-
-impl Route {
-    fn send(&self, id: u64, request: Arc<Request>) -> Result<(), ()> {
-        match self {
-            Self::None => Err(()),
-            Self::Local(mailbox) => {
-                let connection = LOCAL;
-                let request = Arc::unwrap_or_clone(request);
-                let asked = Asked {
-                    connection,
-                    id,
-                    request,
-                };
-                mailbox.push(Mail::Asked(asked)).map_err(drop)
-            }
-            Self::Remote(outbox) => outbox.requests.push(Numbered { id, request }).map_err(drop),
-        }
-    }
-
-    /// What was sent still goes out; then the connection ends.
-    fn stop(&self) {
-        match self {
-            Self::None => {}
-            Self::Local(mailbox) => drop(mailbox.push(Mail::Stop)),
-            Self::Remote(outbox) => outbox.requests.close(),
-        }
-    }
-}
-
-/// The way from a writer in this process.
-struct Local(Arc<Session>);
-
-impl Sink for Local {
-    fn send(&self, answers: Vec<Answer>) {
-        self.0.dispatch(answers);
-    }
-
-    fn cut(&self) {}
 }
 
 /// Ends a connection from this side.
