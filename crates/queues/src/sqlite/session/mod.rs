@@ -22,7 +22,7 @@ use std::{
 use tokio::sync::{Notify, Semaphore, oneshot};
 
 use super::{
-    engine::{Asked, Mail, Sink, Staged},
+    engine::{Asked, Mail, Staged},
     fault::Fault,
     mailbox::Mailbox,
     protocol::{Answer, Claim, Given, Reply, Request},
