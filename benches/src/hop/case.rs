@@ -1,6 +1,8 @@
 //! What a case is, and what all of them stand on.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, thread, time::Duration};
+
+use nix::unistd::sync;
 
 use crate::{pin::Pins, report::Row};
 
@@ -29,6 +31,15 @@ impl Stage {
         Self { folder, pins }
     }
 }
+
+/// Lets the disk finish what was written and deleted before, and processes that have just started come to rest.
+pub(crate) fn rest() {
+    sync();
+    thread::sleep(REST);
+}
+
+/// A handler is found plain within it, too.
+const REST: Duration = Duration::from_millis(200);
 
 /// Does both, the first one first in even rounds and last in odd ones.
 pub(crate) fn interleave<A, B>(

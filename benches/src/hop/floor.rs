@@ -25,6 +25,8 @@ use benches::{clock, message};
 use nix::sys::socket::{setsockopt, sockopt::SndBuf};
 use rusqlite::{Connection, params};
 
+use crate::case::rest;
+
 /// What a loop took.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Taken {
@@ -52,6 +54,7 @@ pub(crate) fn run(folder: &Path, socket: &Path, count: u64, in_flight: usize, le
     for _ in 0..in_flight {
         streams.push(connect(socket)?);
     }
+    rest();
     let (begun, cpu) = (Instant::now(), clock::thread_cpu());
     let done = work(&db, &mut streams)?;
     let taken = Taken {

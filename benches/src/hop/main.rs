@@ -4,8 +4,8 @@
 //! take turns in who is first. What a figure is stands with its case: [`embedded`], [`latency`], [`idle`], [`ready`],
 //! [`payload`]; what the floor does in [`floor`]. The handler of every case is `hop-echo`.
 //!
-//! Everything lies in temporary folders beside the build, on the disk of the checkout. Processes that are measured
-//! against a floor are pinned, the floor in the same way: see [`pin`].
+//! Everything lies in temporary folders beside the build, on the disk of the checkout. Where processes are pinned, the
+//! floor is in the same way: see [`pin`].
 
 mod case;
 mod echo;

@@ -21,7 +21,7 @@ use nix::{
 use queues::{Put, Queue, QueueSpec};
 use tokio::runtime::Runtime;
 
-use crate::{PATIENCE, pin::Cpu, program};
+use crate::{PATIENCE, case::rest, pin::Cpu, program};
 
 /// A folder with a queue file and the configurations of those who work on it.
 pub(crate) struct Site {
@@ -43,8 +43,6 @@ const QUEUE: &str = "sqlite:queue.db";
 const FILLING: u64 = 500;
 /// Between two looks at a process that starts.
 const LOOK: Duration = Duration::from_micros(500);
-/// Handlers get this long to be found plain, and processors to go to rest.
-const SETTLING: Duration = Duration::from_millis(200);
 
 impl Site {
     /// A new folder below `parent`.
@@ -176,7 +174,7 @@ impl Process {
     /// Ready, and at rest.
     pub(crate) fn settled(&mut self) -> anyhow::Result<()> {
         self.ready()?;
-        thread::sleep(SETTLING);
+        rest();
         Ok(())
     }
 
