@@ -77,7 +77,7 @@ fn an_array_fans_out_in_order_under_ids_that_can_be_computed() {
 #[test]
 fn a_fan_out_of_a_fan_out_names_its_direct_parent_and_a_list_can_be_one_value() {
     let field = Field::new("actors: { a: { handler: { socket: a.sock } }, b: { handler: { socket: b.sock } } }");
-    let _split = Plain::at(&field.path("a.sock"), |_| Answer::text(r#"[1, 2]"#));
+    let _split = Plain::at(&field.path("a.sock"), |_| Answer::text("[1, 2]"));
     let _again = Plain::at(&field.path("b.sock"), |request| match &*request.body {
         b"1" => Answer::text(r#"{"status":"ok","result":[[7,8]]}"#),
         _ => Answer::text("[3, 4]"),

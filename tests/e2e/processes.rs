@@ -1,6 +1,6 @@
 //! Handler processes that `up` starts: their environment, their errors, their lives.
 
-use std::time::Duration;
+use std::{os::unix::fs::PermissionsExt, time::Duration};
 
 use crate::harness::{Field, HANDLERS, Signal, interpreter, is_alive, json, signal, wait_until, within};
 
@@ -63,6 +63,9 @@ fn a_handler_is_told_what_it_works_on_and_gets_a_clean_environment() {
             .as_str()
             .is_some_and(|path| path.len() <= 100)
     );
+    let mode = |path: &std::path::Path| path.metadata().expect("it is there").permissions().mode() & 0o777;
+    let socket = std::path::Path::new(environment["OUTRIGGER_HANDLER_SOCKET"].as_str().expect("a path"));
+    assert_eq!((mode(socket), mode(socket.parent().expect("a folder"))), (0o600, 0o700));
     assert!(up.stop().success());
 }
 
@@ -151,7 +154,7 @@ fn a_handler_that_cannot_start_keeps_its_messages_waiting_and_is_tried_again() {
         format!("#!/bin/sh\nexec {} -m outrigger handlers.py:work\n", interpreter()),
     );
     let draft = field.path("app.draft");
-    std::fs::set_permissions(&draft, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("permissions");
+    std::fs::set_permissions(&draft, PermissionsExt::from_mode(0o755)).expect("permissions");
     std::fs::rename(draft, field.path("app")).expect("it is moved");
     field.wait_for("happy-end", 2);
     assert!(up.stop().success());

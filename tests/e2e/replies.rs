@@ -1,11 +1,6 @@
 //! How replies are read: by their looks, bare, framed, as envelopes; and protocol 1 by hand.
 
-use std::{
-    io::{Read, Write},
-    os::unix::net::UnixListener,
-    path::Path,
-    thread,
-};
+use std::time::Duration;
 
 use crate::harness::{Answer, Field, Plain, json};
 
@@ -87,70 +82,50 @@ fn a_reply_that_is_an_envelope_may_change_headers_and_the_rest_of_the_route() {
     assert!(run.stop().success());
 }
 
-/// A handler that speaks protocol 1 by hand: hello, and every frame as given, after the `meta` and request frames.
-fn protocol_one(path: &Path, replies: &'static [&'static str]) {
-    let listener = UnixListener::bind(path).expect("a socket");
-    thread::spawn(move || {
-        let mut replies = replies.iter();
-        while let Ok((mut stream, _)) = listener.accept() {
-            let send = |stream: &mut dyn Write, flag: u32, text: &str| {
-                let length = u32::try_from(text.len()).expect("a short text") | flag;
-                stream
-                    .write_all(&length.to_be_bytes())
-                    .and_then(|()| stream.write_all(text.as_bytes()))
-            };
-            if send(
-                &mut stream,
-                1 << 31,
-                r#"{"hello":{"protocol":1,"functions":[{"name":"f"}]}}"#,
-            )
-            .is_err()
-            {
-                continue;
-            }
-            loop {
-                let mut head = [0; 4];
-                if stream.read_exact(&mut head).is_err() {
-                    break;
-                }
-                let word = u32::from_be_bytes(head);
-                let mut body = vec![0; (word & 0x7fff_ffff) as usize];
-                if stream.read_exact(&mut body).is_err() {
-                    break;
-                }
-                let text = String::from_utf8(body).expect("text");
-                if word >> 31 == 0 {
-                    let Some(reply) = replies.next() else { return };
-                    if send(&mut stream, 0, reply).is_err() {
-                        break;
-                    }
-                } else if let Some(number) = text.strip_prefix(r#"{"ping":"#) {
-                    if send(&mut stream, 1 << 31, &format!(r#"{{"pong":{number}"#)).is_err() {
-                        break;
-                    }
-                }
-            }
-        }
-    });
-}
-
 #[test]
 fn in_protocol_one_a_reply_without_a_status_is_a_bad_one() {
     let field = Field::new("actors: { a: { handler: { socket: a.sock } } }");
-    protocol_one(
-        &field.path("a.sock"),
-        &[
-            r#"{"n":1}"#,
-            "7",
-            r#"{"error":"x","message":"short form"}"#,
-            r#"{"status":"ok","result":4}"#,
-        ],
-    );
+    let answers = [
+        r#"{"n":1}"#,
+        "7",
+        r#"{"error":"x","message":"short form"}"#,
+        r#"{"status":"ok","result":4}"#,
+    ];
+    let _handler = Plain::protocol_one(&field.path("a.sock"), move |request| {
+        Answer::text(answers[request.number - 1])
+    });
     field.load(&["a"], 4);
     let run = field.run();
     assert_eq!(field.wait_for("happy-end", 1)[0]["payload"], 4);
     for message in field.wait_for("error-end", 3) {
         assert_eq!(message["error"]["code"], "bad_reply", "{message}");
     }
+    assert!(run.stop().success());
+}
+
+#[test]
+fn interim_frames_come_before_the_final_one_and_hold_off_the_idle_timeout_alone() {
+    let field = Field::new("actors: { a: { handler: { socket: a.sock }, idle_timeout: 600ms, timeout: 2s } }");
+    let frame = |text: &str| {
+        let length = u32::try_from(text.len()).expect("a short text");
+        [&length.to_be_bytes(), text.as_bytes()].concat()
+    };
+    let _handler = Plain::protocol_one(&field.path("a.sock"), move |request| {
+        let all = [
+            r#"{"status":"heartbeat"}"#,
+            r#"{"status":"progress","percent":3}"#,
+            r#"{"status":"ok","result":"end"}"#,
+        ];
+        match request.number {
+            1 => Answer::Slowly(all.map(frame).to_vec(), Duration::from_millis(300)),
+            _ => Answer::Slowly(vec![frame(r#"{"status":"heartbeat"}"#); 60], Duration::from_millis(100)),
+        }
+    });
+    field.load(&["a"], 2);
+    let run = field.run();
+    let out = field.wait_for("happy-end", 1);
+    assert_eq!((&out[0]["id"], &out[0]["payload"]), (&json!("m1"), &json!("end")));
+    let error = field.wait_for_error();
+    assert_eq!(error["code"], "timeout", "heartbeats never hold off the timeout itself");
     assert!(run.stop().success());
 }

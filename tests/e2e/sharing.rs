@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::harness::{Field, Plain};
+use crate::harness::{Answer, Field, Plain};
 
 #[test]
 fn two_processes_on_one_file_are_served_at_once() {
@@ -61,8 +61,8 @@ fn a_message_sent_before_anything_runs_waits_in_the_file() {
 fn redrive_sends_a_failed_message_through_its_actor_again_with_fresh_counters() {
     let field = Field::new("actors: { a: { handler: { socket: a.sock }, retry: { attempts: 2, backoff: 1ms } } }");
     let handler = Plain::at(&field.path("a.sock"), |request| match request.number {
-        1..=2 => crate::harness::Answer::text(r#"{"status":"error","error":"down","message":"no database"}"#),
-        _ => crate::harness::Answer::text("\"works\""),
+        1..=2 => Answer::text(r#"{"status":"error","error":"down","message":"no database"}"#),
+        _ => Answer::text("\"works\""),
     });
     let envelope = r#"{"id":"m1","zz": 1.0,"route":{"actors":["a"],"current":0},"payload":{"n": 1.0}}"#;
     field.put("a", &[envelope.to_owned()]);
@@ -83,4 +83,30 @@ fn redrive_sends_a_failed_message_through_its_actor_again_with_fresh_counters() 
     assert_eq!(handler.requests(), [r#"{"n": 1.0}"#; 3]);
     assert_eq!(field.depth("error-end"), 0);
     assert!(run.stop().success());
+}
+
+#[test]
+fn a_call_that_outlasts_the_lease_is_not_given_to_another_process() {
+    let shared = Field::new("");
+    let queue = shared.path("q.db");
+    let config = format!(
+        "queue: \"sqlite:{}\"\nactors: {{ a: {{ handler: {{ socket: a.sock }} }} }}",
+        queue.display()
+    );
+    let sides = [Field::new(&config), Field::new(&config), Field::new(&config)];
+    // Longer than the lease of ten seconds.
+    let handlers = sides.each_ref().map(|side| {
+        Plain::at(&side.path("a.sock"), |_| {
+            Answer::Slowly(vec![vec![0, 0, 0, 1, b'7']], Duration::from_secs(12))
+        })
+    });
+    // One of the three owns the file: the other two hold their messages through it.
+    let runs = sides.each_ref().map(Field::run);
+    sides[0].load(&["a"], 3);
+    sides[0].wait_for("happy-end", 3);
+    let calls: usize = handlers.iter().map(|handler| handler.requests().len()).sum();
+    assert_eq!(calls, 3, "each message is called once");
+    for run in runs {
+        assert!(run.stop().success());
+    }
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::{
-    harness::{Field, Foreign, Round, Sidecar, Signal, is_alive, rounds, signal, wait_until},
+    harness::{Field, Foreign, Round, Sidecar, Signal, is_alive, rounds, signal_if_there, wait_until},
     line::{CONCURRENCY, called, foreign, ours, out_exactly_once},
 };
 
@@ -27,10 +27,7 @@ fn sigkill_of_up_loses_nothing_and_repeats_only_what_was_in_flight() {
             up = field.up();
         }
         let repeated = out_exactly_once(&field, MESSAGES);
-        assert!(
-            repeated <= 2 * IN_FLIGHT,
-            "{repeated} calls were repeated after two kills"
-        );
+        no_more_than(repeated, 2 * IN_FLIGHT, "two kills");
         assert!(up.stop().success());
     });
 }
@@ -53,10 +50,7 @@ fn sigkill_of_run_beside_foreign_handlers_loses_nothing_and_repeats_only_what_wa
             run = field.run();
         }
         let repeated = out_exactly_once(&field, MESSAGES);
-        assert!(
-            repeated <= 2 * IN_FLIGHT,
-            "{repeated} calls were repeated after two kills"
-        );
+        no_more_than(repeated, 2 * IN_FLIGHT, "two kills");
         assert!(run.stop().success());
     });
 }
@@ -74,10 +68,7 @@ fn sigkill_of_a_handler_process_loses_nothing_and_repeats_only_its_own_calls() {
             kill_a_handler(&field, round);
         }
         let repeated = out_exactly_once(&field, MESSAGES);
-        assert!(
-            repeated <= 2 * CONCURRENCY,
-            "{repeated} calls were repeated after two handlers were killed"
-        );
+        no_more_than(repeated, 2 * CONCURRENCY, "two handlers were killed");
         assert!(up.stop().success());
     });
 }
@@ -99,10 +90,7 @@ fn sigkill_of_a_foreign_handler_loses_nothing_and_its_station_waits_for_it() {
             Foreign::runtime(&field, "a.sock", "a", "work", CONCURRENCY),
         ));
         let repeated = out_exactly_once(&field, MESSAGES);
-        assert!(
-            repeated <= CONCURRENCY,
-            "{repeated} calls were repeated after one handler was killed"
-        );
+        no_more_than(repeated, CONCURRENCY, "one handler was killed");
         assert!(run.stop().success());
     });
 }
@@ -131,10 +119,7 @@ fn sigkill_of_up_and_a_handler_together_loses_nothing() {
             up = field.up();
         }
         let repeated = out_exactly_once(&field, MESSAGES);
-        assert!(
-            repeated <= 2 * (IN_FLIGHT + CONCURRENCY),
-            "{repeated} calls were repeated after two kills of both"
-        );
+        no_more_than(repeated, 2 * (IN_FLIGHT + CONCURRENCY), "two kills of both");
         assert!(up.stop().success());
     });
 }
@@ -155,12 +140,19 @@ fn sigkill_of_up_while_it_starts_loses_nothing() {
         }
         let up = field.up();
         let repeated = out_exactly_once(&field, MESSAGES);
-        assert!(
-            repeated <= 3 * IN_FLIGHT,
-            "{repeated} calls were repeated after three kills"
-        );
+        no_more_than(repeated, 3 * IN_FLIGHT, "three kills");
         assert!(up.stop().success());
     });
+}
+
+/// Says how many calls were repeated, and fails where it is more than can be.
+#[track_caller]
+fn no_more_than(repeated: usize, most: usize, after: &str) {
+    eprintln!("{repeated} calls were repeated after {after}, at most {most} can be");
+    assert!(
+        repeated <= most,
+        "{repeated} calls were repeated after {after}, at most {most} can be"
+    );
 }
 
 /// Waits for a random part of the load: the first kill comes in its first half, the second in its second.
@@ -175,12 +167,8 @@ fn load_is_under_way(field: &Field, round: &mut Round, kill: usize) {
 /// Kills one handler process; where `up` was killed just before, there may be none left.
 fn kill_a_handler(field: &Field, round: &mut Round) {
     let alive: Vec<u32> = field.notes().starts.into_iter().filter(|pid| is_alive(*pid)).collect();
-    if alive.is_empty() {
-        return;
-    }
-    let pid = alive[round.number_in(0..=alive.len() - 1)];
-    if is_alive(pid) {
+    if let Some(last) = alive.len().checked_sub(1) {
         // Between the look and the signal it may have gone with its `up`; its id is not used again so soon.
-        let _ = std::panic::catch_unwind(|| signal(pid, Signal::SIGKILL));
+        signal_if_there(alive[round.number_in(0..=last)], Signal::SIGKILL);
     }
 }

@@ -120,7 +120,7 @@ fn send_and_take_go_on_when_the_owner_of_the_file_is_killed() {
                     pair.first.send("a,b", &format!("m{n}"), &format!("{{\"n\":{n}}}"));
                 }
             });
-            let taker = scope.spawn(|| take_all(&pair.second, all, &done));
+            let all_taken = scope.spawn(|| take_all(&pair.second, all, &done));
             pair.load_is_under_way(round, 0);
             first.kill();
             let first = pair.first.run();
@@ -132,7 +132,7 @@ fn send_and_take_go_on_when_the_owner_of_the_file_is_killed() {
                 (pair.calls() >= 2 * all && pair.first.depth("a") + pair.first.depth("b") == 0).then_some(())
             });
             done.store(true, Ordering::SeqCst);
-            let taken = taker.join().expect("every take succeeds");
+            let taken = all_taken.join().expect("every take succeeds");
             assert!(first.stop().success() && second.stop().success());
             taken
         });

@@ -78,7 +78,7 @@ fn a_foreign_handler_that_hangs_keeps_the_queue_waiting_until_it_goes_on() {
             |run| {
                 within(Duration::from_secs(5), "/readyz is red", || {
                     (!run.is_ready()).then_some(())
-                })
+                });
             },
         );
     });
@@ -94,7 +94,7 @@ fn a_plain_foreign_handler_that_hangs_keeps_the_queue_waiting_until_it_goes_on()
             |run| {
                 within(Duration::from_secs(20), "a message was tried in vain", || {
                     put_back(run).then_some(())
-                })
+                });
             },
         );
     });
@@ -129,4 +129,43 @@ fn put_back(run: &Sidecar) -> bool {
         .lines()
         .find(|line| line.contains("settled") && line.contains("\"put_back\""));
     put_back.is_some_and(|line| !line.ends_with(" 0"))
+}
+
+/// Stopped: a sidecar that holds a message, for longer than its lease; continued when another one has it.
+/// Holds: the other one works on the message; what the first one still says of it is not written.
+#[test]
+fn a_sidecar_that_stands_still_for_longer_than_its_lease_loses_its_message_to_another() {
+    let owner = Field::new("queue: \"sqlite:shared.db\"\nactors: { idle: { handler: { socket: nobody.sock } } }");
+    let owning = owner.start(&["run"], &[]);
+    owning.admin();
+    let queue = owner.path("shared.db");
+    let [first, second] = ["first", "second"].map(|_| {
+        Field::new(&format!(
+            "queue: \"sqlite:{}\"\nactors: {{ a: {{ handler: {{ socket: a.sock }} }} }}",
+            queue.display()
+        ))
+    });
+    let _handlers = [&first, &second].map(|field| Foreign::runtime(field, "a.sock", "a", "gated", 1));
+    let slow = first.run();
+    first.load(&["a"], 1);
+    called(&first, 1);
+    stop(slow.pid());
+    let quick = second.run();
+    within(Duration::from_secs(40), "the lease runs out", || {
+        (!second.notes().calls.is_empty()).then_some(())
+    });
+    first.write("gate", "");
+    slow.signal(Signal::SIGCONT);
+    within(Duration::from_secs(20), "the first one sees that it was late", || {
+        slow.said().contains("ran out of its lease").then_some(())
+    });
+    assert_eq!(second.depth("happy-end"), 0, "what came too late was written");
+    second.write("gate", "");
+    second.wait_for("happy-end", 1);
+    first.load(&["a"], 4);
+    second.wait_for("happy-end", 5);
+    assert_eq!(second.depth("error-end"), 0);
+    for sidecar in [slow, quick, owning] {
+        assert!(sidecar.stop().success());
+    }
 }

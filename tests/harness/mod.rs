@@ -23,7 +23,7 @@ pub(crate) use plain::{Answer, Plain, Request};
 pub(crate) use python::{Foreign, HANDLERS, interpreter};
 pub(crate) use rounds::{Round, rounds};
 pub(crate) use sidecar::Sidecar;
-pub(crate) use system::{is_alive, signal, stop, wait_until, within};
+pub(crate) use system::{is_alive, signal, signal_if_there, stop, wait_until, within};
 
 pub(crate) use nix::sys::signal::Signal;
 pub(crate) use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! Plain handlers on threads of the test, byte by byte: they can answer anything, and nothing.
+//! Handlers on threads of the test, byte by byte: they can answer anything, and nothing.
 
 use std::{
     io::{Read, Write},
@@ -9,6 +9,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
+    time::Duration,
 };
 
 use super::wait_until;
@@ -33,6 +34,8 @@ pub(crate) enum Answer {
     Frame(Vec<u8>),
     /// These bytes as they are, then the end of the connection.
     Raw(Vec<u8>),
+    /// These bytes, each after this long; it is the handler that is slow.
+    Slowly(Vec<Vec<u8>>, Duration),
     /// The end of the connection.
     Close,
     /// Nothing, until the other side closes.
@@ -56,6 +59,15 @@ impl Answer {
 impl Plain {
     /// Answers every request at `path` with what `answer` says.
     pub(crate) fn at(path: &Path, answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Self {
+        Self::start(path, Greeting::None, Arc::new(answer))
+    }
+
+    /// The same, in protocol 1: says hello, answers pings, passes over what it is told of a request.
+    pub(crate) fn protocol_one(path: &Path, answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Self {
+        Self::start(path, Greeting::Hello, Arc::new(answer))
+    }
+
+    fn start(path: &Path, greeting: Greeting, answer: Arc<dyn Fn(&Request) -> Answer + Send + Sync>) -> Self {
         let listener = UnixListener::bind(path).expect("a socket");
         let (leaving, requests) = (Arc::new(AtomicBool::new(false)), Arc::default());
         let plain = Self {
@@ -63,14 +75,13 @@ impl Plain {
             leaving: Arc::clone(&leaving),
             requests: Arc::clone(&requests),
         };
-        let answer: Arc<dyn Fn(&Request) -> Answer + Send + Sync> = Arc::new(answer);
         thread::spawn(move || {
             while let Ok((stream, _)) = listener.accept() {
                 if leaving.load(Ordering::SeqCst) {
                     return;
                 }
                 let (answer, requests) = (Arc::clone(&answer), Arc::clone(&requests));
-                thread::spawn(move || serve(stream, &requests, &*answer));
+                thread::spawn(move || serve(stream, greeting, &requests, &*answer));
             }
         });
         plain
@@ -108,42 +119,70 @@ impl Drop for Plain {
     }
 }
 
-fn serve(mut stream: UnixStream, requests: &Mutex<Vec<Vec<u8>>>, answer: &dyn Fn(&Request) -> Answer) {
-    while let Some(body) = frame(&mut stream) {
+/// What a handler says when a connection begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Greeting {
+    None,
+    Hello,
+}
+
+/// Marks a control frame.
+const CONTROL: u32 = 1 << 31;
+
+/// One connection, until either side has enough.
+fn serve(
+    mut stream: UnixStream,
+    greeting: Greeting,
+    requests: &Mutex<Vec<Vec<u8>>>,
+    answer: &dyn Fn(&Request) -> Answer,
+) -> Option<()> {
+    if greeting == Greeting::Hello {
+        write(
+            &mut stream,
+            CONTROL,
+            br#"{"hello":{"protocol":1,"functions":[{"name":"f"}]}}"#,
+        )?;
+    }
+    loop {
+        let body = request(&mut stream)?;
         let number = {
             let mut requests = requests.lock().unwrap_or_else(PoisonError::into_inner);
             requests.push(body.clone());
             requests.len()
         };
-        let written = match answer(&Request { number, body }) {
-            Answer::Frame(body) => {
-                let mut frame = u32::try_from(body.len())
-                    .expect("a short answer")
-                    .to_be_bytes()
-                    .to_vec();
-                frame.extend(body);
-                stream.write_all(&frame)
+        match answer(&Request { number, body }) {
+            Answer::Frame(body) => write(&mut stream, 0, &body)?,
+            Answer::Raw(bytes) => return stream.write_all(&bytes).ok(),
+            Answer::Slowly(pieces, pause) => {
+                for piece in pieces {
+                    thread::sleep(pause);
+                    stream.write_all(&piece).ok()?;
+                }
             }
-            Answer::Raw(bytes) => {
-                let _ = stream.write_all(&bytes);
-                return;
-            }
-            Answer::Close => return,
-            Answer::Silence => {
-                let _ = stream.read_to_end(&mut Vec::new());
-                return;
-            }
-        };
-        if written.is_err() {
-            return;
+            Answer::Close => return None,
+            Answer::Silence => return stream.read_to_end(&mut Vec::new()).ok().map(|_| ()),
         }
     }
 }
 
-fn frame(stream: &mut UnixStream) -> Option<Vec<u8>> {
-    let mut head = [0; 4];
-    stream.read_exact(&mut head).ok()?;
-    let mut body = vec![0; u32::from_be_bytes(head) as usize];
-    stream.read_exact(&mut body).ok()?;
-    Some(body)
+/// The next request; pings on the way are answered.
+fn request(stream: &mut UnixStream) -> Option<Vec<u8>> {
+    loop {
+        let mut head = [0; 4];
+        stream.read_exact(&mut head).ok()?;
+        let word = u32::from_be_bytes(head);
+        let mut body = vec![0; (word & !CONTROL) as usize];
+        stream.read_exact(&mut body).ok()?;
+        if word & CONTROL == 0 {
+            return Some(body);
+        }
+        if let Some(number) = body.strip_prefix(br#"{"ping":"#) {
+            write(stream, CONTROL, &[br#"{"pong":"#, number].concat())?;
+        }
+    }
+}
+
+fn write(stream: &mut UnixStream, flag: u32, body: &[u8]) -> Option<()> {
+    let length = u32::try_from(body.len()).expect("a short answer") | flag;
+    stream.write_all(&[&length.to_be_bytes(), body].concat()).ok()
 }

@@ -103,7 +103,7 @@ impl Sidecar {
     #[track_caller]
     pub(crate) fn stop(self) -> ExitStatus {
         self.signal(Signal::SIGTERM);
-        self.ended(Duration::from_secs(60))
+        self.ended(Duration::from_mins(1))
     }
 
     /// Waits for its end.

@@ -13,7 +13,7 @@ use nix::{
 };
 
 /// How long a condition may take that ought to hold soon; machines under load are slow.
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);
 /// Between two looks at a condition.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -39,10 +39,13 @@ pub(crate) fn within<T>(limit: Duration, what: &str, mut look: impl FnMut() -> O
 /// Sends a signal to one process.
 #[track_caller]
 pub(crate) fn signal(pid: u32, signal: Signal) {
+    assert!(signal_if_there(pid, signal), "cannot send {signal} to process {pid}");
+}
+
+/// Sends a signal to one process that may have ended; says whether it was there.
+pub(crate) fn signal_if_there(pid: u32, signal: Signal) -> bool {
     let pid = Pid::from_raw(i32::try_from(pid).expect("process ids fit an i32"));
-    if let Err(error) = signals::kill(pid, signal) {
-        panic!("cannot send {signal} to process {pid}: {error}");
-    }
+    signals::kill(pid, signal).is_ok()
 }
 
 /// Stops a process, and waits until all of its threads stand still: the signal alone leaves them a last moment.
