@@ -124,6 +124,10 @@ impl Step<'_> {
     /// Whether the handler may be called.
     async fn admit(&self, tries: Tries) -> Result<(), Box<Fault>> {
         let (actor, envelope) = (self.actor, &self.envelope);
+        // At an end there is nowhere to send a message that may not be worked on.
+        if actor.policy.kind == Kind::End {
+            return Ok(());
+        }
         if envelope.deadline().is_some_and(|deadline| deadline <= Timestamp::now()) {
             return Err(fault(
                 code::DEADLINE_EXCEEDED,
@@ -131,9 +135,6 @@ impl Step<'_> {
             ));
         }
         actor.policy.admit(tries)?;
-        if actor.policy.kind == Kind::End {
-            return Ok(());
-        }
         match envelope.here() {
             Some(here) if here == &*actor.name => {}
             here => return Err(mismatch(here, &actor.name, envelope)),
@@ -154,7 +155,7 @@ impl Step<'_> {
             package: None,
             function: None,
             attempt: tries.attempt,
-            deadline: envelope.deadline(),
+            deadline: envelope.deadline().filter(|_| actor.policy.kind == Kind::Ordinary),
             headers: envelope.headers().unwrap_or_else(Json::null),
             input: actor.input,
             body: match actor.input {
