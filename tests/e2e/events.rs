@@ -52,6 +52,37 @@ fn a_job_is_followed_from_its_first_actor_to_its_end() {
 }
 
 #[test]
+fn a_fan_out_tells_the_ids_of_its_outputs_and_each_of_them_its_end() {
+    let field = Field::new("actors: { a: { handler: { socket: a.sock } }, b: { handler: { socket: b.sock } } }");
+    let _split = Plain::at(&field.path("a.sock"), |_| Answer::text("[1, 2]"));
+    let _echo = Plain::echo(&field.path("b.sock"));
+    field.ok(&["send", "events", "--create", "--id", "other", "--payload", "0"]);
+    field.ok(&["take", "events"]);
+    field.put("a", &[envelope("order-42", r#"["a","b"]"#, "events")]);
+    let run = field.run();
+    field.wait_for("happy-end", 2);
+    let child = "aae1ccb4-fc35-50e6-a69e-c8847925a21c";
+    let events = field.messages("events");
+    let forwarded: Vec<_> = events.iter().filter(|event| event["event"] == "forwarded").collect();
+    assert_eq!(forwarded[0]["data"], json!(["order-42", child]), "{events:?}");
+    let done: Vec<_> = events.iter().filter(|event| event["event"] == "done").collect();
+    let seen: Vec<_> = done
+        .iter()
+        .map(|it| (&it["id"], &it["parent_id"], &it["job"], &it["data"]))
+        .collect();
+    let (root, none) = (json!("root"), json!(null));
+    assert_eq!(
+        seen,
+        [
+            (&json!("order-42"), &none, &root, &json!(1)),
+            (&json!(child), &json!("order-42"), &root, &json!(2)),
+        ],
+        "`done` is safe as soon as its message is at happy-end"
+    );
+    assert!(run.stop().success());
+}
+
+#[test]
 fn a_failed_message_tells_its_job_with_the_error() {
     let field = Field::new("actors: { a: { handler: { socket: a.sock } } }");
     let _handler = Plain::at(&field.path("a.sock"), |_| {

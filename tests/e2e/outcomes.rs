@@ -141,3 +141,21 @@ fn the_handler_that_wants_the_envelope_gets_it_as_it_stands() {
     assert_eq!(handler.requests(), [envelope]);
     assert!(run.stop().success());
 }
+
+#[test]
+fn a_large_payload_comes_through_byte_for_byte() {
+    let field = Field::new("actors: { a: { handler: { socket: a.sock } }, b: { handler: { socket: b.sock } } }");
+    let handlers = [Plain::echo(&field.path("a.sock")), Plain::echo(&field.path("b.sock"))];
+    let payload = format!(
+        r#"{{"text" : "{}", "n": 1.0}}"#,
+        "0123456789abcdef".repeat(8 * 1024 * 1024 / 16)
+    );
+    let sent = format!(r#"{{"id":"large","route":{{"actors":["a","b"],"current":0}},"payload":{payload}}}"#);
+    field.put("a", std::slice::from_ref(&sent));
+    let run = field.run();
+    let text = field.wait_for_text("happy-end");
+    let expected = sent.replace(r#""current":0"#, r#""current":2"#);
+    assert!(text == expected, "of {} bytes came {}", expected.len(), text.len());
+    assert_eq!(handlers.map(|handler| handler.requests().len()), [1, 1]);
+    assert!(run.stop().success());
+}

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::harness::{Answer, Field, Plain};
+use crate::harness::{Answer, Field, Plain, wait_until};
 
 #[test]
 fn two_processes_on_one_file_are_served_at_once() {
@@ -109,4 +109,31 @@ fn a_call_that_outlasts_the_lease_is_not_given_to_another_process() {
     for run in runs {
         assert!(run.stop().success());
     }
+}
+
+#[test]
+fn outputs_that_find_no_room_are_kept_until_there_is_some_and_the_handler_is_not_called_again() {
+    let field = Field::new(
+        "queue: \"sqlite:q.db?max_bytes=4194304\"\nactors: { a: { handler: { socket: a.sock } }, parking: { handler: { socket: b.sock } } }",
+    );
+    let handler = Plain::at(&field.path("a.sock"), |_| {
+        Answer::text(format!("\"{}\"", "x".repeat(2_000_000)))
+    });
+    field.send("a", "m", "1");
+    field.write("parked.jsonl", format!("\"{}\"", "y".repeat(2_500_000)));
+    field.ok(&["send", "parking", "--file", "parked.jsonl"]);
+    let run = field.start(&["run"], &[]);
+    handler.wait_for(1);
+    wait_until("the file is said to be full", || {
+        run.lines()
+            .iter()
+            .any(|line| line["level"] == "WARN" || line["level"] == "ERROR")
+            .then_some(())
+    });
+    assert_eq!((field.depth("happy-end"), field.depth("error-end")), (0, 0));
+    field.ok(&["take", "parking"]);
+    let out = field.wait_for("happy-end", 1);
+    assert_eq!(out[0]["payload"].as_str().map(str::len), Some(2_000_000));
+    assert_eq!(handler.requests().len(), 1, "the handler is not called again");
+    assert!(run.stop().success());
 }
