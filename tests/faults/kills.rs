@@ -119,7 +119,7 @@ fn sigkill_of_up_and_a_handler_together_loses_nothing() {
             up = field.up();
         }
         let repeated = out_exactly_once(&field, MESSAGES);
-        no_more_than(repeated, 2 * (IN_FLIGHT + CONCURRENCY), "two kills of both");
+        no_more_than(repeated, 2 * IN_FLIGHT, "two kills of both");
         assert!(up.stop().success());
     });
 }

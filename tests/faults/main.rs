@@ -6,6 +6,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod commands;
 mod kills;
 mod leftovers;
 mod line;

@@ -6,12 +6,13 @@ use std::{
     collections::BTreeMap,
     sync::atomic::{AtomicBool, Ordering},
     thread,
+    time::{Duration, Instant},
 };
 
 use serde_json::Value;
 
 use crate::{
-    harness::{Field, Foreign, Round, envelopes, rounds, wait_until},
+    harness::{Field, Foreign, Round, rounds, stop, wait_until},
     line::{CONCURRENCY, foreign_on},
 };
 
@@ -103,6 +104,85 @@ fn sigkill_of_the_owner_of_the_file_lets_the_other_process_go_on() {
     });
 }
 
+/// Asked to leave: the process that owns the file, then the one that took over from it.
+/// Holds: both exit 0; each message comes out once and no call is repeated.
+#[test]
+fn an_owner_of_the_file_that_leaves_hands_over_and_nothing_is_repeated() {
+    rounds(|round| {
+        let pair = Pair::new();
+        let first = pair.first.run();
+        let second = pair.second.run();
+        pair.first.load(&["a", "b"], MESSAGES);
+
+        pair.load_is_under_way(round, 0);
+        assert!(first.stop().success());
+        let first = pair.first.run();
+
+        pair.load_is_under_way(round, 1);
+        assert!(second.stop().success());
+        let second = pair.second.run();
+        pair.out_exactly_once(MESSAGES);
+        assert_eq!(pair.repeated(), [0, 0], "calls were repeated at a and b");
+        assert!(first.stop().success() && second.stop().success());
+    });
+}
+
+/// Killed: the owner, of three processes that work on the same actor.
+/// Holds: one of the two others takes over; each message comes out once; only the killed one's calls are repeated.
+#[test]
+fn sigkill_of_the_owner_among_three_lets_both_others_go_on() {
+    rounds(|round| {
+        let shared = Field::new("");
+        let queue = shared.path("shared.db");
+        let sides = ["a"; 3].map(|name| foreign_on(&queue, name));
+        let _handlers = sides.each_ref().map(|side| Foreign::plain(side, "a.sock", "a"));
+        let mut runs = sides.each_ref().map(Field::run).into_iter();
+        let calls = || sides.iter().map(|side| side.notes().calls.len()).sum::<usize>();
+        sides[1].load(&["a"], 2 * MESSAGES);
+        let times = round.number_in(1..=MESSAGES);
+        wait_until(&format!("{times} calls"), || (calls() >= times).then_some(()));
+        round.moment();
+        runs.next().expect("the owner").kill();
+        wait_until("all messages are at happy-end", || {
+            (sides[1].depth("happy-end") >= 2 * MESSAGES).then_some(())
+        });
+        each_once(sides[1].messages("happy-end"), 2 * MESSAGES);
+        let repeated = calls() - 2 * MESSAGES;
+        assert!(repeated <= CONCURRENCY, "{repeated} calls were repeated after one kill");
+        assert!(runs.all(|run| run.stop().success()));
+    });
+}
+
+/// Stopped, then killed: the owner; meanwhile the other process can neither take nor settle.
+/// Holds: the other one goes on as soon as the owner is dead; each message comes out once.
+#[test]
+fn an_owner_that_hangs_and_then_dies_holds_the_others_up_and_no_longer() {
+    let pair = Pair::new();
+    let first = pair.first.run();
+    let second = pair.second.run();
+    pair.first.load(&["a", "b"], MESSAGES);
+    wait_until("the load is under way", || (pair.calls() > 20).then_some(()));
+    stop(first.pid());
+    let waiting = pair.second.notes().calls.len();
+    let quiet = Instant::now();
+    wait_until("a while has passed", || {
+        (quiet.elapsed() > Duration::from_millis(500)).then_some(())
+    });
+    assert!(
+        pair.second.notes().calls.len() <= waiting + 2 * CONCURRENCY,
+        "it works on without the owner"
+    );
+    first.kill();
+    let first = pair.first.run();
+    pair.out_exactly_once(MESSAGES);
+    let repeated = pair.repeated();
+    assert!(
+        repeated[0] <= CONCURRENCY && repeated[1] == 0,
+        "{repeated:?} calls were repeated at a and b"
+    );
+    assert!(first.stop().success() && second.stop().success());
+}
+
 /// Killed: the owner, twice, while `send` puts message after message and `take` takes what comes out.
 /// Holds: every `send` and every `take` does what it was asked, once.
 #[test]
@@ -143,35 +223,6 @@ fn send_and_take_go_on_when_the_owner_of_the_file_is_killed() {
             "taken and still there"
         );
         assert_eq!(pair.first.messages("error-end"), Vec::<Value>::new());
-    });
-}
-
-/// Killed: a `send` of many messages at a random moment.
-/// Holds: what it was told to be safe is there; nothing is there twice.
-#[test]
-fn sigkill_of_send_leaves_whole_batches_and_nothing_twice() {
-    rounds(|round| {
-        let field = Field::new("actors: { a: { handler: { socket: a.sock } } }");
-        field.write("many.jsonl", envelopes(&["a"], 1..=6000).join("\n"));
-        let mut send = field
-            .command(&["send", "a", "--envelopes", "many.jsonl"])
-            .spawn()
-            .expect("it starts");
-        let file = field.path(".outrigger/queue.db");
-        wait_until("the queue file is there", || file.exists().then_some(()));
-        for _ in 0..round.number_in(0..=8) {
-            round.moment();
-        }
-        send.kill().expect("it can be killed");
-        send.wait().expect("it ends");
-        field.ok(&["send", "a", "--id", "last", "--payload", "0"]);
-        let ids = field.ids("a");
-        assert!(ids.values().all(|times| *times == 1), "there twice: {ids:?}");
-        let there = ids.len() - 1;
-        assert!(
-            (1..=there).all(|n| ids.contains_key(&format!("m{n}"))),
-            "not the first {there}"
-        );
     });
 }
 

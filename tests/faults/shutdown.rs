@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::{
-    harness::{Field, Foreign, HANDLERS, Signal, interpreter, is_alive, rounds, within},
+    harness::{Field, Foreign, HANDLERS, Signal, interpreter, is_alive, rounds, signal, within},
     line::{CONCURRENCY, called, foreign, ours, out_exactly_once},
 };
 
@@ -147,4 +147,66 @@ fn put_back_uncounted(field: &Field) {
     field.wait_for("happy-end", 1);
     assert_eq!(field.notes().calls.len(), 2);
     assert!(up.stop().success());
+}
+
+/// Killed: a handler, while `up` waits for the work in flight to leave.
+/// Holds: `up` exits 0; the message is not lost, and the next `up` finishes it.
+#[test]
+fn a_handler_that_dies_while_up_leaves_costs_nothing() {
+    let field = gated("");
+    let up = field.up();
+    field.load(&["a"], 2);
+    called(&field, 1);
+    up.signal(Signal::SIGTERM);
+    within(Duration::from_secs(5), "/readyz is red", || {
+        (!up.is_ready()).then_some(())
+    });
+    signal(field.notes().starts[0], Signal::SIGKILL);
+    assert!(up.ended(Duration::from_secs(10)).success());
+    field.write("gate", "");
+    let up = field.up();
+    field.wait_for("happy-end", 2);
+    assert_eq!(field.notes().repeated(), 1);
+    assert!(up.stop().success());
+}
+
+/// Asked to leave: `up`, whose handler has not bound its socket and never will.
+/// Holds: it exits 0 at once, and takes the handler along.
+#[test]
+fn up_leaves_at_once_while_its_handler_is_still_starting() {
+    let field = Field::new("actors: { a: { handler: { run: \"sh slow.sh\" } } }");
+    field.write("slow.sh", "echo start $$ >> notes\nexec sleep 1000\n");
+    field.load(&["a"], 1);
+    let up = field.start(&["up"], &[]);
+    within(Duration::from_secs(20), "the handler is started", || {
+        (field.notes().starts.len() == 1).then_some(())
+    });
+    let asked = Instant::now();
+    assert!(up.stop().success());
+    assert!(
+        asked.elapsed() < Duration::from_secs(4),
+        "it took {:?}",
+        asked.elapsed()
+    );
+    assert!(!is_alive(field.notes().starts[0]), "it left its handler behind");
+    assert_eq!(field.depth("a"), 1);
+}
+
+/// Asked to leave: `up`, whose handler catches SIGTERM and goes on.
+/// Holds: the handler is ended after its own grace; `up` exits 0.
+#[test]
+fn a_handler_that_ignores_sigterm_is_ended_after_its_grace() {
+    let field = Field::new("actors: { a: { handler: { run: \"sh deaf.sh\" } } }");
+    field.write(
+        "deaf.sh",
+        "trap '' TERM\necho start $$ >> notes\nwhile :; do sleep 1; done\n",
+    );
+    field.load(&["a"], 1);
+    let up = field.start(&["up"], &[]);
+    within(Duration::from_secs(20), "the handler is started", || {
+        (field.notes().starts.len() == 1).then_some(())
+    });
+    let handler = field.notes().starts[0];
+    assert!(up.stop().success());
+    assert!(!is_alive(handler), "it left its handler behind");
 }
