@@ -142,7 +142,10 @@ impl Case for Embedded {
         let middle = |all: &[Figures], of: fn(&Figures) -> f64| median(&all.iter().map(of).collect::<Vec<_>>());
         let (ours, floor) = (middle(&self.ours, |it| it.hops), middle(&self.floor, |it| it.hops));
         let (cpu, floor_cpu) = (middle(&self.ours, |it| it.cpu), middle(&self.floor, |it| it.cpu));
-        let mut note = vec![format!("CPU {cpu:.1} ms per 1,000 hops, floor {floor_cpu:.1}")];
+        let rounds = self.ours.iter().zip(&self.floor);
+        let ratio = median(&rounds.map(|(ours, floor)| ours.hops / floor.hops).collect::<Vec<_>>());
+        let mut note = vec![format!("{ratio:.2} of the floor of the same round (median)")];
+        note.push(format!("CPU {cpu:.1} ms per 1,000 hops, floor {floor_cpu:.1}"));
         if self.in_flight == 1 {
             let added = 1e6 / ours - 1e6 / floor;
             note.push(format!("{added:.0} us added to a hop"));
