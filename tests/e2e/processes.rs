@@ -164,8 +164,9 @@ fn a_handler_that_cannot_start_keeps_its_messages_waiting_and_is_tried_again() {
 fn an_up_that_leaves_takes_its_handlers_along() {
     let field = python("work", ", replicas: 2, concurrency: 2");
     let up = field.up();
+    // It is ready with the first of them.
+    wait_until("both are started", || (field.notes().starts.len() == 2).then_some(()));
     let handlers = field.notes().starts;
-    assert_eq!(handlers.len(), 2);
     assert!(up.stop().success());
     within(Duration::from_secs(1), "no handler is left", || {
         handlers.iter().all(|pid| !is_alive(*pid)).then_some(())
