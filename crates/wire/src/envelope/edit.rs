@@ -1,8 +1,10 @@
 //! What an envelope becomes: the next step, an end, another attempt.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use serde_json::value::RawValue;
 
 use super::decode::{
     ACTORS, ATTEMPT, CURRENT, ERROR, FIELDS, HEADERS, ID, JOB_ID, PARENT_ID, PAYLOAD, ROUTE, ROUTE_FIELDS, Route, STEPS,
@@ -67,8 +69,8 @@ impl Envelope {
     /// Output `index` of this step: `current` is one higher, `attempt` and `error` are gone.
     ///
     /// A route of the part's own takes the place of the old one (in the old one's dialect) when
-    /// [`next_on`](Self::next_on) takes it, else it is passed over; so is one that is `null`, and so are headers
-    /// that are no object.
+    /// [`next_on`](Self::next_on) takes it, else it is passed over; so is one that is `null`. Headers of the part's own
+    /// are set over the message's, which are carried on; headers that are no object are passed over.
     pub fn advance(&self, index: usize, part: &Part) -> Bytes {
         let mut edit = self.edit();
         edit.set(PAYLOAD, &part.payload.bytes()[..]);
@@ -76,7 +78,7 @@ impl Envelope {
             edit.set(ROUTE, route);
         }
         if let Some(headers) = part.headers.as_ref().filter(|headers| headers.kind() == Kind::Object) {
-            edit.set(HEADERS, &headers.bytes()[..]);
+            edit.set(HEADERS, self.headers_under(headers).bytes().to_vec());
         }
         if index > 0 {
             let id = quoted(&self.child_id(index));
@@ -123,6 +125,21 @@ impl Envelope {
 
     /// The headers with some of them set, for a [`Part`]: `traceparent` of the hop, say. All others stay as they are.
     pub fn headers_with(&self, set: &[(&str, &str)]) -> Json {
+        let set: Vec<_> = set.iter().map(|(name, value)| (*name, quoted(value))).collect();
+        self.headers_set(&set)
+    }
+
+    /// The headers with those of an object set over them, each byte for byte.
+    fn headers_under(&self, own: &Json) -> Json {
+        let own: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_slice(own.bytes()).unwrap_or_default();
+        let set: Vec<_> = own
+            .iter()
+            .map(|(name, value)| (&**name, value.get().as_bytes().to_vec()))
+            .collect();
+        self.headers_set(&set)
+    }
+
+    fn headers_set(&self, set: &[(&str, Vec<u8>)]) -> Json {
         let headers = self
             .headers()
             .unwrap_or_else(|| Json::checked(Bytes::from_static(b"{}")));
@@ -130,7 +147,7 @@ impl Envelope {
         let members = Members::scan(headers.as_str(), &names).expect("headers are an object");
         let mut edit = Edit::new(headers.bytes(), &members, &names);
         for (index, (_, value)) in set.iter().enumerate() {
-            edit.set(index, quoted(value));
+            edit.set(index, value.clone());
         }
         Json::checked(edit.finish().into())
     }

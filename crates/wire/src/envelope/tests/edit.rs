@@ -139,7 +139,7 @@ fn a_route_of_the_handlers_own_may_only_change_what_is_to_come() {
 }
 
 #[test]
-fn an_output_takes_the_route_and_headers_of_its_part_in_the_dialect_of_the_message() {
+fn an_output_takes_the_route_of_its_part_in_the_messages_dialect_and_its_headers_over_the_messages() {
     let message = envelope(r#"{"id":"m","route":{"steps":["a"],"current":0},"headers":{"x":"1"},"payload":1}"#);
     let json = |text: &str| Some(Json::parse(text.to_owned().into()).unwrap());
     let given = Part {
@@ -149,7 +149,7 @@ fn an_output_takes_the_route_and_headers_of_its_part_in_the_dialect_of_the_messa
     };
     assert_eq!(
         message.advance(0, &given),
-        r#"{"id":"m","route":{"steps":["a", "z"],"mine":1,"current":1},"headers":{"y":"2"},"payload":3}"#
+        r#"{"id":"m","route":{"steps":["a", "z"],"mine":1,"current":1},"headers":{"x":"1","y":"2"},"payload":3}"#
     );
     let refused = Part {
         route: json(r#"{"actors":["b"]}"#),
