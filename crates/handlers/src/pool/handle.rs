@@ -7,7 +7,7 @@ use tokio::sync::{oneshot, watch};
 use super::{
     Event, MemberId, MemberState, MemberStatus, Ownership, Readiness, Slot,
     member::{Cause, Member},
-    state::{Shared, Waiter},
+    state::{Shared, State, Waiter},
 };
 use crate::Handler;
 
@@ -137,9 +137,14 @@ impl Pool {
 
     /// Exchanges that the members which take work may have at once.
     pub fn slots(&self) -> usize {
+        live_slots(&self.shared.lock())
+    }
+
+    /// Exchanges that may be out: as many as the members which take work may have, and those that go on with members
+    /// which take no more. A change of it is told by [`Pool::readiness`].
+    pub fn room(&self) -> usize {
         let state = self.shared.lock();
-        let live = state.members.iter().filter(|member| member.state == MemberState::Live);
-        live.map(|member| member.slots).sum()
+        live_slots(&state) + state.leaving()
     }
 
     /// All members as they are now, in the order in which they were added.
@@ -147,7 +152,7 @@ impl Pool {
         self.shared.lock().members.iter().map(Member::status).collect()
     }
 
-    /// How many members take work, now and whenever it changes.
+    /// How many members take work, and what those still have that take no more; now and whenever it changes.
     pub fn readiness(&self) -> watch::Receiver<Readiness> {
         self.shared.readiness.subscribe()
     }
@@ -171,6 +176,11 @@ impl Pool {
             rung.await;
         }
     }
+}
+
+fn live_slots(state: &State) -> usize {
+    let live = state.members.iter().filter(|member| member.state == MemberState::Live);
+    live.map(|member| member.slots).sum()
 }
 
 /// A place in the row; dropped, it is given up.

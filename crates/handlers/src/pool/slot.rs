@@ -5,7 +5,7 @@ use std::{io, sync::Arc};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    MemberId,
+    MemberId, MemberState,
     member::{Member, Outcome},
     state::Shared,
 };
@@ -89,6 +89,9 @@ impl Slot {
         let member = state.member(self.member).ok_or_else(|| self.nobody())?;
         member.exchanges += 1;
         let handler = Arc::clone(&member.handler);
+        if member.state != MemberState::Live {
+            pool.publish(&state);
+        }
         // The slot that was left locks when it is dropped.
         drop(state);
         drop(left);
@@ -138,11 +141,13 @@ impl Drop for Exchange<'_> {
         member.exchanges -= 1;
         let change = member.learn(self.outcome, self.slot.period, self.slot.probe);
         let last = member.has_left() && !member.farewells.is_empty();
+        let live = member.state == MemberState::Live;
         if let Some(change) = change {
             pool.follow(&mut state, id, change);
         }
         let gone = if last { state.remove(id) } else { None };
-        if gone.is_some() {
+        // A live member's exchanges are no news, so that a hop costs no more than this look.
+        if !live {
             pool.publish(&state);
         }
         drop(state);

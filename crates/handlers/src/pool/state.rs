@@ -18,13 +18,15 @@ use super::{
     member::{Cause, Change, Member},
 };
 
-/// How many members take work.
+/// How many members take work, and how much of it those still have that take no more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Readiness {
     /// Members that take work now.
     pub live: usize,
     /// Members that are there to take work; those that leave are not counted.
     pub members: usize,
+    /// Exchanges that go on with members which take no more work: those that are down, on probation or leaving.
+    pub leaving: usize,
 }
 
 impl Readiness {
@@ -148,6 +150,7 @@ impl Shared {
         let now = Readiness {
             live,
             members: members.count(),
+            leaving: state.leaving(),
         };
         self.readiness
             .send_if_modified(|then| std::mem::replace(then, now) != now);
@@ -173,6 +176,12 @@ impl Shared {
 impl State {
     pub(super) fn member(&mut self, id: MemberId) -> Option<&mut Member> {
         self.members.iter_mut().find(|member| member.id == id)
+    }
+
+    /// Exchanges that go on with members which take no more work.
+    pub(super) fn leaving(&self) -> usize {
+        let others = self.members.iter().filter(|member| member.state != MemberState::Live);
+        others.map(|member| member.exchanges).sum()
     }
 
     /// Takes a member out; the caller drops it unlocked, for it closes the handler's connections.

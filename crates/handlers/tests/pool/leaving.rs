@@ -78,3 +78,30 @@ async fn ours_is_given_no_more_work_when_its_exchange_was_cancelled_and_a_foreig
         assert_eq!((pool.busy(), pool.members()[0].taken), (0, 0));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_an_exchange_with_a_member_that_takes_no_more_is_told() {
+    let wait = Answer::Wait(&Answer::Done);
+    let (old, new) = (Fake::up("old", &[wait, wait]), Fake::up("new", &[]));
+    let pool = Pool::new("clean");
+    let id = pool.add(old.clone(), 2, Ownership::Ours);
+    let (mut one, mut two) = (pool.slot().await, pool.slot().await);
+    let work = async { tokio::join!(ask_with(&mut one), ask_with(&mut two)) };
+    let leave = async {
+        tokio::task::yield_now().await;
+        drop(pool.retire(id));
+        pool.add(new.clone(), 2, Ownership::Ours);
+        live(&pool, 1).await;
+        let mut told = pool.readiness();
+        for left in [2, 1, 0] {
+            let now = timeout(Duration::from_secs(9), told.wait_for(|now| now.leaving == left)).await;
+            assert_eq!(now.expect("told").expect("a pool").live, 1);
+            assert_eq!(pool.room(), 2 + left);
+            old.gate.add_permits(1);
+        }
+    };
+    let ((one, two), ()) = tokio::join!(work, leave);
+    one.unwrap();
+    two.unwrap();
+    assert_eq!(pool.members().len(), 1);
+}
