@@ -51,7 +51,7 @@ impl Pool {
         let mut state = self.shared.lock();
         let id = state.next_member();
         state.members.push(Member::new(id, handler, slots, ownership));
-        self.shared.bring_back(&mut state, id, Cause::Gone);
+        self.shared.bring_back(&mut state, id, Cause::Gone { losses: 0 });
         self.shared.publish(&state);
         id
     }

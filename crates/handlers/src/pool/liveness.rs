@@ -21,16 +21,23 @@ use crate::{Handler, HandlerError, Liveness};
 /// Between pings of a handler that is down; short, for one that is starting is not to wait for us.
 const PINGS: Backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(1));
 
+/// After an exchange that was lost: one that was started anew is to be noticed soon, one that lets connections in and
+/// closes them is not to be tried without end.
+const LOSSES: Backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(5));
+
 /// Before a probe of a plain handler that did not answer.
 const PROBES: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_mins(1));
 
 pub(super) async fn bring_back(pool: Weak<Shared>, id: MemberId, period: u64, mut cause: Cause) {
     let mut pings = PINGS.steps();
+    if let Cause::Gone { losses: losses @ 1.. } = cause {
+        tokio::time::sleep(LOSSES.delay(losses, fastrand::f64())).await;
+    }
     loop {
         let Some(handler) = down(&pool, id, period) else { return };
         let answer = handler.ping().await;
         let wait = match (answer, cause) {
-            (Ok(Liveness::Answered), _) | (Ok(Liveness::Connected), Cause::Gone) => {
+            (Ok(Liveness::Answered), _) | (Ok(Liveness::Connected), Cause::Gone { .. }) => {
                 return come_up(&pool, id, period, MemberState::Live);
             }
             (Ok(Liveness::Connected), Cause::Silent { failures }) => {
@@ -42,7 +49,7 @@ pub(super) async fn bring_back(pool: Weak<Shared>, id: MemberId, period: u64, mu
                 debug!(handler = handler.describe(), %error, "handler is still down");
                 if is_gone(&error) {
                     // Whatever comes up now is not what had been silent.
-                    cause = Cause::Gone;
+                    cause = Cause::Gone { losses: 0 };
                 }
                 pings.failed(None)
             }

@@ -64,8 +64,8 @@ pub struct MemberStatus {
 /// Why a member is down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cause {
-    /// No connection: a connect that succeeds is enough.
-    Gone,
+    /// No connection, this many exchanges lost in a row: a connect that succeeds is enough, after a wait that grows.
+    Gone { losses: u32 },
     /// No answer in time, this often in a row: it has to answer something.
     Silent { failures: u32 },
 }
@@ -124,6 +124,8 @@ pub(super) struct Member {
     pub(super) exchanges: usize,
     /// Answers that did not come in time, in a row.
     failures: u32,
+    /// Exchanges that found nobody or were lost since one was answered last; going down and coming up changes nothing.
+    losses: u32,
     probing: bool,
     /// Dropped with the member: those who wait for its last exchange.
     pub(super) farewells: Vec<oneshot::Sender<()>>,
@@ -146,6 +148,7 @@ impl Member {
             failures: 0,
             probing: false,
             farewells: Vec::new(),
+            losses: 0,
             recovery: None,
         }
     }
@@ -188,9 +191,16 @@ impl Member {
         match outcome {
             Outcome::Answered if present && probe => {
                 self.come_up();
+        if outcome == Outcome::Answered {
+            self.losses = 0;
+        }
                 Some(Change::Live)
             }
-            Outcome::Gone if present => Some(Change::Down(self.go_down(Cause::Gone))),
+            Outcome::Gone if present => {
+                self.losses = self.losses.saturating_add(1);
+                let losses = self.losses;
+                Some(Change::Down(self.go_down(Cause::Gone { losses })))
+            }
             Outcome::TimedOut | Outcome::Ended if self.ownership == Ownership::Ours => {
                 // The period does not matter: whenever it began, the work may still be going on.
                 let leaves = self.state != MemberState::Leaving;
@@ -242,7 +252,7 @@ impl Member {
 
     fn go_down(&mut self, cause: Cause) -> Cause {
         self.failures = match cause {
-            Cause::Gone => 0,
+            Cause::Gone { .. } => 0,
             Cause::Silent { failures } => failures,
         };
         self.enter(MemberState::Down);

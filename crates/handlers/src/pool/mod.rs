@@ -5,7 +5,7 @@
 //!
 //! - A member is down until a connect succeeds. While it is down a task of the pool's own tries; while all is well
 //!   there is no task and no timer.
-//! - Lost or unreachable: down until a connect succeeds.
+//! - Lost or unreachable: down until a connect succeeds; the wait before it is tried grows until an exchange is answered.
 //! - Timed out: ours leaves (the supervisor puts a fresh one beside it); a foreign one that speaks protocol 1 is down
 //!   until a ping is answered; a foreign plain one is given one probe at a time, with backoff, until one comes through.
 

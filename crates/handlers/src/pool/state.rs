@@ -122,10 +122,10 @@ impl Shared {
                 );
                 state.events.push(Event::TimedOut(id));
             }
-            Change::Down(Cause::Gone) => {
+            Change::Down(cause @ Cause::Gone { .. }) => {
                 warn!(actor, handler, "handler was lost, waiting until it accepts connections");
                 state.events.push(Event::Lost(id));
-                self.bring_back(state, id, Cause::Gone);
+                self.bring_back(state, id, cause);
             }
             Change::Down(cause @ Cause::Silent { .. }) => {
                 warn!(actor, handler, "handler did not answer in time, waiting until it does");

@@ -65,6 +65,34 @@ async fn a_lost_or_unreachable_handler_is_down_until_a_connect_succeeds() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_that_lets_us_in_and_is_lost_again_waits_longer_each_time_until_it_has_answered() {
+    for lost in [Answer::Lost, Answer::Unreachable] {
+        let mut script = vec![lost; 12];
+        script.extend([Answer::Done, lost]);
+        let fake = Fake::up("a", &script);
+        let pool = Pool::new("clean");
+        pool.add(fake.clone(), 2, Ownership::Foreign);
+        let (begun, mut waits) = (Instant::now(), Vec::new());
+        for _ in 0..13 {
+            let asked = Instant::now();
+            drop(ask(&pool).await);
+            waits.push(asked.elapsed());
+        }
+        assert!(
+            waits[1] < Duration::from_millis(30),
+            "a plain restart is noticed soon: {waits:?}"
+        );
+        let longer = waits.windows(2).filter(|pair| pair[1] > pair[0]).count();
+        assert!(longer > 7 && begun.elapsed() > Duration::from_secs(15), "{waits:?}");
+        assert!(*waits.iter().max().unwrap() <= Duration::from_secs(5), "{waits:?}");
+        ask(&pool).await.unwrap_err();
+        let asked = Instant::now();
+        ask(&pool).await.unwrap();
+        assert!(asked.elapsed() < Duration::from_millis(30), "it had answered meanwhile");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_that_answers_badly_is_alive() {
     let fake = Fake::up("a", &[Answer::Bad]);
     let pool = Pool::new("clean");
