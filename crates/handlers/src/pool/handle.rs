@@ -56,8 +56,9 @@ impl Pool {
         id
     }
 
-    /// Gives a member no more work, from now on; the future ends when its exchanges have ended, and the member is gone.
+    /// Gives a member no more work, from now on; the future ends when its exchanges have ended.
     ///
+    /// A foreign member is gone then. Ours stays until it is removed, as its process may go on: see [`Pool::gone`].
     /// Slots that are held without an exchange are not waited for: they are revoked. A member that is not there has
     /// gone already.
     ///
@@ -69,12 +70,12 @@ impl Pool {
         let mut gone = None;
         if let Some(member) = state.member(id) {
             member.leave();
-            if member.has_left() {
-                gone = state.remove(id);
-            } else {
+            if !member.has_left() {
                 let (farewell, heard) = oneshot::channel();
                 member.farewells.push(farewell);
                 last_exchange = Some(heard);
+            } else if member.ownership == Ownership::Foreign {
+                gone = state.remove(id);
             }
             self.shared.publish(&state);
         }
@@ -82,7 +83,7 @@ impl Pool {
         drop(gone);
         async move {
             if let Some(heard) = last_exchange {
-                // The sender is dropped with the member.
+                // The sender is dropped with the last exchange, or with the member.
                 let _ = heard.await;
             }
         }
@@ -95,6 +96,18 @@ impl Pool {
         self.shared.publish(&state);
         drop(state);
         drop(gone);
+    }
+
+    /// Waits until a member is no longer here, which for ours is when its process has ended; at once where it has gone
+    /// already.
+    ///
+    /// # Cancellation
+    /// Dropping the future changes nothing.
+    pub async fn gone(&self, id: MemberId) {
+        let gone = self.shared.lock().member(id).map(|member| member.gone.clone());
+        if let Some(gone) = gone {
+            gone.cancelled().await;
+        }
     }
 
     /// Waits until a member that takes work has a slot free, and takes it: the least busy member's, first come, first

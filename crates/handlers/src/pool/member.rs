@@ -127,8 +127,10 @@ pub(super) struct Member {
     /// Exchanges that found nobody or were lost since one was answered last; going down and coming up changes nothing.
     losses: u32,
     probing: bool,
-    /// Dropped with the member: those who wait for its last exchange.
+    /// Those who wait for its last exchange; dropped then, or with the member.
     pub(super) farewells: Vec<oneshot::Sender<()>>,
+    /// Cancelled with the member.
+    pub(super) gone: CancellationToken,
     /// Brings it back while it is down.
     pub(super) recovery: Option<tokio::task::AbortHandle>,
 }
@@ -146,9 +148,10 @@ impl Member {
             taken: 0,
             exchanges: 0,
             failures: 0,
+            losses: 0,
             probing: false,
             farewells: Vec::new(),
-            losses: 0,
+            gone: CancellationToken::new(),
             recovery: None,
         }
     }
@@ -188,12 +191,12 @@ impl Member {
     /// What an exchange that began in `period` has shown.
     pub(super) fn learn(&mut self, outcome: Outcome, period: u64, probe: bool) -> Option<Change> {
         let present = self.serves(period);
-        match outcome {
-            Outcome::Answered if present && probe => {
-                self.come_up();
         if outcome == Outcome::Answered {
             self.losses = 0;
         }
+        match outcome {
+            Outcome::Answered if present && probe => {
+                self.come_up();
                 Some(Change::Live)
             }
             Outcome::Gone if present => {
@@ -233,7 +236,7 @@ impl Member {
         self.enter(MemberState::Leaving);
     }
 
-    /// Whether it may be let go.
+    /// Whether it takes no more work and has none.
     pub(super) fn has_left(&self) -> bool {
         self.state == MemberState::Leaving && self.exchanges == 0
     }
@@ -273,6 +276,7 @@ impl Member {
 impl Drop for Member {
     fn drop(&mut self) {
         self.live.cancel();
+        self.gone.cancel();
         if let Some(recovery) = &self.recovery {
             recovery.abort();
         }

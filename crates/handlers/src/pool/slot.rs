@@ -5,7 +5,7 @@ use std::{io, sync::Arc};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    MemberId, MemberState,
+    MemberId, MemberState, Ownership,
     member::{Member, Outcome},
     state::Shared,
 };
@@ -140,12 +140,16 @@ impl Drop for Exchange<'_> {
         let Some(member) = state.member(id) else { return };
         member.exchanges -= 1;
         let change = member.learn(self.outcome, self.slot.period, self.slot.probe);
-        let last = member.has_left() && !member.farewells.is_empty();
+        let mut goes = false;
+        if member.has_left() {
+            member.farewells.clear();
+            goes = member.ownership == Ownership::Foreign;
+        }
         let live = member.state == MemberState::Live;
         if let Some(change) = change {
             pool.follow(&mut state, id, change);
         }
-        let gone = if last { state.remove(id) } else { None };
+        let gone = if goes { state.remove(id) } else { None };
         // A live member's exchanges are no news, so that a hop costs no more than this look.
         if !live {
             pool.publish(&state);

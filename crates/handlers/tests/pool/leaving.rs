@@ -24,7 +24,7 @@ async fn retire_ends_when_the_last_exchange_has_ended_and_no_work_begins_meanwhi
         assert!(timeout(Duration::from_secs(9), pool.slot()).await.is_err());
         fake.gate.add_permits(1);
         retired.await;
-        assert!(pool.members().is_empty());
+        assert_eq!((states(&pool), pool.busy()), (vec![MemberState::Leaving], 0));
     };
     let ((one, two), ()) = tokio::join!(work, leave);
     one.unwrap();
@@ -35,7 +35,7 @@ async fn retire_ends_when_the_last_exchange_has_ended_and_no_work_begins_meanwhi
 #[tokio::test(start_paused = true)]
 async fn retire_does_not_wait_for_slots_without_an_exchange() {
     let pool = Pool::new("clean");
-    let id = pool.add(Fake::up("a", &[]), 1, Ownership::Ours);
+    let id = pool.add(Fake::up("a", &[]), 1, Ownership::Foreign);
     let _idle = pool.slot().await;
     pool.retire(id).await;
     assert!(pool.members().is_empty());
@@ -44,7 +44,7 @@ async fn retire_does_not_wait_for_slots_without_an_exchange() {
 #[tokio::test(start_paused = true)]
 async fn who_is_retired_leaves_though_nobody_waits_for_it() {
     let pool = Pool::new("clean");
-    let id = pool.add(Fake::up("a", &[]), 1, Ownership::Ours);
+    let id = pool.add(Fake::up("a", &[]), 1, Ownership::Foreign);
     live(&pool, 1).await;
     drop(pool.retire(id));
     assert!(pool.members().is_empty() && !pool.readiness().borrow().is_ready());
@@ -103,5 +103,28 @@ async fn the_end_of_an_exchange_with_a_member_that_takes_no_more_is_told() {
     let ((one, two), ()) = tokio::join!(work, leave);
     one.unwrap();
     two.unwrap();
-    assert_eq!(pool.members().len(), 1);
+    assert_eq!(states(&pool), [MemberState::Leaving, MemberState::Live]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_foreign_member_is_gone_with_its_last_exchange_and_ours_when_it_is_removed() {
+    for ownership in [Ownership::Foreign, Ownership::Ours] {
+        let fake = Fake::up("a", &[Answer::Wait(&Answer::Done)]);
+        let pool = Pool::new("clean");
+        let id = pool.add(fake.clone(), 1, ownership);
+        let mut slot = pool.slot().await;
+        let work = ask_with(&mut slot);
+        let leave = async {
+            tokio::task::yield_now().await;
+            let retired = pool.retire(id);
+            assert!(timeout(Duration::from_secs(9), pool.gone(id)).await.is_err());
+            fake.gate.add_permits(1);
+            retired.await;
+            let gone = timeout(Duration::from_secs(9), pool.gone(id)).await.is_ok();
+            assert_eq!(gone, ownership == Ownership::Foreign);
+            tokio::join!(pool.gone(id), async { pool.remove(id) });
+            pool.gone(id).await;
+        };
+        tokio::join!(work, leave).0.unwrap();
+    }
 }

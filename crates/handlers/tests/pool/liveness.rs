@@ -119,6 +119,7 @@ async fn ours_leaves_when_it_has_timed_out_and_its_neighbours_work_on() {
     assert_eq!((slow.called(), other.called()), (1, 3));
     assert_eq!(states(&pool), [MemberState::Leaving, MemberState::Live]);
     pool.retire(id).await;
+    pool.remove(id);
     assert_eq!(states(&pool), [MemberState::Live]);
 }
 
