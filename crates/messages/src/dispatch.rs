@@ -9,11 +9,15 @@ use std::{
     time::{Duration, Instant},
 };
 
+use chassis::guard::Backoff;
 use queues::{Again, Delivery, ForwardError, Put, Queue, QueueError, Settle};
 use tracing::{debug, error, warn};
 use wire::code;
 
-use crate::routing::{Output, Target};
+use crate::{
+    Metrics,
+    routing::{Output, Target},
+};
 
 /// Knows every queue's name, and puts.
 #[derive(Debug)]
@@ -23,6 +27,7 @@ pub(crate) struct Dispatch {
     happy: End,
     error: End,
     known: Mutex<HashMap<Arc<str>, Instant>>,
+    metrics: Metrics,
 }
 
 /// One end of all routes, resolved.
@@ -61,16 +66,17 @@ pub(crate) struct Refusal {
 /// How long a queue that was seen is taken to exist.
 const KNOWN_FOR: Duration = Duration::from_secs(30);
 /// How long a message waits that the error end did not take.
-const END_CLOSED: Duration = Duration::from_secs(5);
+const END_CLOSED: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_mins(1));
 
 impl Dispatch {
-    pub(crate) fn new(queue: Arc<dyn Queue>, prefix: Arc<str>, happy: End, error: End) -> Self {
+    pub(crate) fn new(queue: Arc<dyn Queue>, prefix: Arc<str>, happy: End, error: End, metrics: Metrics) -> Self {
         Self {
             queue,
             prefix,
             happy,
             error,
             known: Mutex::default(),
+            metrics,
         }
     }
 
@@ -141,18 +147,34 @@ impl Dispatch {
                         self.known.lock().unwrap_or_else(PoisonError::into_inner).clear();
                         return Handover::Refused(ours, Refusal { code, error });
                     }
-                    debug!(%error, "job events have no queue");
-                    events.clear();
+                    for _ in events.drain(..) {
+                        self.metrics.event_lost(&error);
+                    }
                     delivery = *ours;
                 }
             }
         }
     }
 
-    /// The last way out, for a message that even the error end did not take: back, to be tried again.
-    pub(crate) async fn keep(&self, delivery: Delivery, why: &QueueError) {
+    /// The last way out, for a message that even the error end did not take: back, later each time.
+    pub(crate) async fn keep(&self, delivery: Delivery, attempt: u32, why: &QueueError) -> bool {
         error!(queue = %delivery.queue(), error = %why, "the error end did not take a message, it is put back");
-        put_back(delivery, Again::UNCOUNTED.after(END_CLOSED)).await;
+        let delay = END_CLOSED.delay(attempt, fastrand::f64());
+        put_back(delivery, Again::attempt(attempt.saturating_add(1), delay)).await
+    }
+
+    /// Names an end as such where a route names it as an actor.
+    pub(crate) fn name_ends(&self, outputs: &mut [Output]) {
+        for output in outputs {
+            if let Target::Actor(actor) = &output.target {
+                let is = |end: &End| end.queue.strip_prefix(&*self.prefix) == Some(actor);
+                if is(&self.happy) {
+                    output.target = Target::HappyEnd;
+                } else if is(&self.error) {
+                    output.target = Target::ErrorEnd;
+                }
+            }
+        }
     }
 }
 

@@ -3,12 +3,12 @@
 //! `done` and `failed` are outputs of the step's own settle and are made here, put there. The others are best effort:
 //! a full channel or a missing queue costs the event, is counted, and holds up nobody.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use chassis::lifecycle::Drain;
 use jiff::Timestamp;
 use queues::{Put, Queue, QueueError};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tracing::debug;
 use wire::{Envelope, Happening, Interim, JobEvent, Json};
 
@@ -17,46 +17,82 @@ use crate::Metrics;
 /// The way of best-effort events to their queues.
 #[derive(Debug, Clone)]
 pub(crate) struct Courier {
-    puts: mpsc::Sender<Put>,
+    errands: mpsc::Sender<Errand>,
     metrics: Metrics,
+}
+
+#[derive(Debug)]
+enum Errand {
+    Put(Put),
+    /// Tells when everything before it was put, or lost.
+    Mark(oneshot::Sender<()>),
 }
 
 /// More events than this wait only when the queue is slower than the handlers talk.
 const WAITING: usize = 1024;
 /// Put together where the queue can.
 const BATCH: usize = 64;
+/// How long a step's last events wait for its earlier ones.
+const FLUSH: Duration = Duration::from_secs(1);
 
 impl Courier {
     /// Starts the courier; it ends when its last handle is dropped.
     pub(crate) fn new(queue: Arc<dyn Queue>, metrics: Metrics, drain: &Drain) -> Self {
-        let (puts, mut inbox) = mpsc::channel(WAITING);
+        let (errands, mut inbox) = mpsc::channel(WAITING);
         let counts = metrics.clone();
         drain.spawn("job events", async move {
             let mut batch = Vec::with_capacity(BATCH);
             while inbox.recv_many(&mut batch, BATCH).await > 0 {
-                if queue.put(batch.clone()).await.is_err() {
-                    // One missing queue must not cost the others theirs.
-                    for put in batch.drain(..) {
-                        if let Err(error) = queue.put(vec![put]).await {
-                            counts.event_lost(&error);
-                        }
+                let (mut puts, mut marks) = (Vec::new(), Vec::new());
+                for errand in batch.drain(..) {
+                    match errand {
+                        Errand::Put(put) => puts.push(put),
+                        Errand::Mark(mark) => marks.push(mark),
                     }
                 }
-                batch.clear();
+                deliver(&*queue, puts, &counts).await;
+                for mark in marks {
+                    // Whoever waited may have given up.
+                    let _ = mark.send(());
+                }
             }
         });
-        Self { puts, metrics }
+        Self { errands, metrics }
     }
 
     fn send(&self, put: Put) {
-        if self.puts.try_send(put).is_err() {
+        if self.errands.try_send(Errand::Put(put)).is_err() {
             self.metrics.event_lost(&QueueError::Closed);
+        }
+    }
+
+    async fn flush(&self) {
+        let (mark, reached) = oneshot::channel();
+        let flushed = async {
+            if self.errands.send(Errand::Mark(mark)).await.is_ok() {
+                let _ = reached.await;
+            }
+        };
+        if tokio::time::timeout(FLUSH, flushed).await.is_err() {
+            debug!("job events are slow, not waiting for them");
+        }
+    }
+}
+
+async fn deliver(queue: &dyn Queue, puts: Vec<Put>, metrics: &Metrics) {
+    if puts.is_empty() || queue.put(puts.clone()).await.is_ok() {
+        return;
+    }
+    // One missing queue must not cost the others theirs.
+    for put in puts {
+        if let Err(error) = queue.put(vec![put]).await {
+            metrics.event_lost(&error);
         }
     }
 }
 
 /// Tells of one message; does nothing for one that nobody follows.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Reporter {
     following: Option<Following>,
 }
@@ -89,6 +125,13 @@ impl Reporter {
                 seq: 0,
             });
         Self { following }
+    }
+
+    /// Waits until what was told so far is in its queue, so that the last events come after it.
+    pub(crate) async fn flush(&self) {
+        if let Some(following) = self.following.as_ref().filter(|following| following.seq > 0) {
+            following.courier.flush().await;
+        }
     }
 
     /// The handler is about to be called.
@@ -130,6 +173,7 @@ impl Reporter {
 
 impl Following {
     fn compose(&mut self, kind: Happening, child: Option<&str>, data: Option<Json>) -> Put {
+        let seq = self.seq;
         self.seq += 1;
         let parent_id = if child.is_some() {
             Some(self.id.clone())
@@ -143,7 +187,7 @@ impl Following {
             parent_id,
             actor: self.actor.to_string(),
             current: self.current,
-            seq: self.seq,
+            seq,
             at: Timestamp::now(),
             data,
         };

@@ -90,7 +90,9 @@ impl Policy {
             Ok(reply) => Fate::Forward(reply.parts()),
             Err(HandlerError::Unreachable { .. }) => Fate::Again(Again::UNCOUNTED),
             Err(HandlerError::Lost { .. }) => lost(),
-            Err(HandlerError::Timeout { .. } | HandlerError::Idle { .. }) if trial == Trial::Probe => lost(),
+            Err(HandlerError::Timeout { .. } | HandlerError::Idle { .. }) if trial == Trial::Probe => {
+                self.after_probe(tries, chance)
+            }
             Err(error) => self.bury(fault(error.code(), in_full(&error)), tries, chance),
         }
     }
@@ -104,6 +106,15 @@ impl Policy {
                 Fate::Again(Again::attempt(tries.attempt.saturating_add(1), delay))
             }
         }
+    }
+
+    /// A probe that times out counts as a delivery, but never as the last one: no message goes to the error end because
+    /// its handler is down.
+    fn after_probe(&self, tries: Tries, chance: f64) -> Fate {
+        let deliveries = tries.deliveries.unwrap_or(1);
+        let counted = self.max_deliveries == 0 || deliveries < self.max_deliveries;
+        let again = Again::lost(LOST.delay(deliveries, chance));
+        Fate::Again(Again { counted, ..again })
     }
 
     fn after_fault(&self, fault: Fault, tries: Tries, chance: f64) -> Fate {
@@ -300,6 +311,15 @@ mod tests {
         );
         let probe = three_attempts().after(Err(timeout()), Trial::Probe, tries(1), 0.0);
         assert!(again(&probe).expect("put back").counted);
+        let last = Tries {
+            attempt: 1,
+            deliveries: Some(3),
+        };
+        let probe = three_attempts().after(Err(timeout()), Trial::Probe, last, 0.0);
+        assert!(
+            !again(&probe).expect("put back").counted,
+            "the handler is down, not the message bad"
+        );
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! The message plane's metrics.
 
-use std::sync::Arc;
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use chassis::telemetry::Metrics as Registry;
 use prometheus_client::{
@@ -66,7 +69,11 @@ pub(crate) struct ActorMetrics {
     pub(crate) hop: Histogram,
     actor: String,
     families: Arc<Families>,
+    codes: Arc<Mutex<HashSet<String>>>,
 }
+
+/// Handlers choose their codes; more than this share one label.
+const MAX_CODES: usize = 50;
 
 /// From 100 us to about 15 minutes.
 fn durations() -> Histogram {
@@ -150,6 +157,7 @@ impl Metrics {
             hop: families.hop.get_or_create(&label).clone(),
             actor: actor.to_owned(),
             families: families.clone(),
+            codes: Arc::default(),
         }
     }
 
@@ -165,19 +173,21 @@ impl Metrics {
 }
 
 impl ActorMetrics {
-    /// Counts a message that went to the error end. Handlers choose codes; what is no plain word is one label.
+    /// Counts a message that went to the error end.
     pub(crate) fn failed_with(&self, code: &str) {
-        let plain = code.len() <= 64
-            && code
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"_-.:".contains(&byte));
-        let code = if plain { code } else { "_other" };
         let labels = FailedLabels {
             actor: self.actor.clone(),
-            code: code.to_owned(),
+            code: self.label(code).to_owned(),
         };
         self.families.failed.get_or_create(&labels).inc();
         self.failed.inc();
+    }
+
+    fn label<'a>(&self, code: &'a str) -> &'a str {
+        let mut codes = self.codes.lock().unwrap_or_else(PoisonError::into_inner);
+        let known =
+            codes.contains(code) || (code.len() <= 64 && codes.len() < MAX_CODES && codes.insert(code.to_owned()));
+        if known { code } else { "_other" }
     }
 }
 

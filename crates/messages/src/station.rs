@@ -6,7 +6,7 @@ use chassis::{
     guard::Backoff,
     lifecycle::{Component, Drain},
 };
-use handlers::{MemberState, Pool, Slot};
+use handlers::{Pool, Slot};
 use queues::{Consumer, Queue, QueueError};
 use tracing::{debug, info, warn};
 
@@ -25,6 +25,7 @@ pub struct Station {
     source: Arc<str>,
     queue: Arc<dyn Queue>,
     pool: Pool,
+    concurrency: usize,
     health: Component,
 }
 
@@ -79,7 +80,13 @@ impl Plane {
         };
         let happy = end(ends.happy_name(), ends.happy.discard);
         let error = end(ends.error_name(), ends.error.discard);
-        let dispatch = Arc::new(Dispatch::new(queue.clone(), prefix.into(), happy, error));
+        let dispatch = Arc::new(Dispatch::new(
+            queue.clone(),
+            prefix.into(),
+            happy,
+            error,
+            metrics.clone(),
+        ));
         let courier = Courier::new(queue.clone(), metrics.clone(), drain);
         let ends = [ends.happy_name().into(), ends.error_name().into()];
         Self {
@@ -112,6 +119,7 @@ impl Plane {
             courier: self.courier.clone(),
             metrics: self.metrics.actor(name),
             observer: self.observer.clone(),
+            pool: pool.clone(),
         };
         let source = format!("{}{name}", self.prefix).into();
         Station {
@@ -119,6 +127,7 @@ impl Plane {
             source,
             queue: self.queue.clone(),
             pool,
+            concurrency: config.concurrency.max(config.replicas).get(),
             health,
         }
     }
@@ -133,10 +142,13 @@ impl Station {
         while !drain.is_begun() {
             self.health.not_ready("waiting for the handler");
             let error = match self.queue.consume(&self.source, 0).await {
-                Ok(consumer) => match self.take_from(consumer, &drain).await {
-                    Ok(()) => return,
-                    Err(error) => error,
-                },
+                Ok(consumer) => {
+                    reopen.succeeded();
+                    match self.take_from(consumer, &drain).await {
+                        Ok(()) => return,
+                        Err(error) => error,
+                    }
+                }
                 Err(error) => error,
             };
             self.health.not_ready(format!("queue `{}`: {error}", self.source));
@@ -185,12 +197,11 @@ impl Station {
     }
 
     /// How many deliveries may be out: one for each slot that takes work, a probe's too, and those that handlers
-    /// which take no more are still busy with.
+    /// which take no more are still busy with; never more than the actor's concurrency.
     fn credit(&self, held: Option<&Slot>) -> usize {
-        let members = self.pool.members();
-        let others = members.iter().filter(|member| member.state != MemberState::Live);
+        let leaving = self.pool.readiness().borrow().leaving;
         let probe = usize::from(held.is_some_and(Slot::is_probe));
-        self.pool.slots() + probe + others.map(|member| member.busy).sum::<usize>()
+        (self.pool.slots() + probe + leaving).min(self.concurrency)
     }
 
     fn tell(&self, ready: bool) {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use chassis::lifecycle::Drain;
-use handlers::{Call, Slot};
+use handlers::{Call, MemberId, MemberStatus, Ownership, Pool, Slot};
 use jiff::Timestamp;
 use queues::{Again, Delivery, Put};
 use tracing::{debug, info, warn};
@@ -30,9 +30,13 @@ pub(crate) struct Actor {
     pub(crate) courier: Courier,
     pub(crate) metrics: ActorMetrics,
     pub(crate) observer: Option<Arc<dyn Observer>>,
+    pub(crate) pool: Pool,
 }
 
-/// How a message that ends here got to its end.
+/// How long a process of ours that is being killed is waited for.
+const CUT: Duration = Duration::from_secs(3);
+
+/// What a parcel is: results, or a failure with its code.
 enum Way {
     Forwarded,
     Failed(String),
@@ -76,7 +80,11 @@ impl Step<'_> {
     async fn run(self, slot: Slot, delivery: Delivery, drain: &Drain) {
         let (actor, envelope) = (self.actor, &self.envelope);
         let tries = tries(&delivery, envelope);
-        let mut reporter = Reporter::new(envelope, &actor.name, &actor.courier);
+        let mut reporter = match actor.policy.kind {
+            Kind::Ordinary => Reporter::new(envelope, &actor.name, &actor.courier),
+            // Its last event went out with the settle that brought it here.
+            Kind::End => Reporter::default(),
+        };
         let mut handler_time = Duration::ZERO;
         let fate = if let Err(fault) = self.admit(tries).await {
             drop(slot);
@@ -84,41 +92,48 @@ impl Step<'_> {
         } else {
             reporter.received();
             let called = Instant::now();
+            let member = slot.member();
             let fate = tokio::select! {
                 biased;
                 fate = self.call(slot, tries, &mut reporter) => fate,
-                () = drain.cut() => {
-                    warn!(actor = %actor.name, message = envelope.id(), "cut off by the shutdown, put back");
-                    Fate::Again(Again::UNCOUNTED)
-                }
+                () = drain.cut() => self.cut_off(member).await,
             };
             handler_time = called.elapsed();
             actor.metrics.handler.observe(handler_time.as_secs_f64());
             fate
         };
-        match fate {
+        let safe = match fate {
             Fate::Forward(parts) => self.forward(delivery, &parts, tries, &mut reporter).await,
             Fate::Bury(fault) => self.bury(delivery, &fault, tries, &mut reporter).await,
             Fate::Again(again) => {
                 debug!(actor = %actor.name, message = envelope.id(), after_ms = again.after.as_millis(), "put back");
-                if put_back(delivery, again).await {
-                    actor.metrics.put_back.inc();
-                } else {
-                    actor.metrics.lost.inc();
-                }
-                return;
+                actor.count_put_back(put_back(delivery, again).await);
+                false
+            }
+        };
+        if safe {
+            let whole = self.taken.elapsed();
+            actor.metrics.hop.observe(whole.as_secs_f64());
+            if let Some(observer) = &actor.observer {
+                observer.hop(&Hop {
+                    actor: &actor.name,
+                    message: envelope.id(),
+                    whole,
+                    handler: handler_time,
+                });
             }
         }
-        let whole = self.taken.elapsed();
-        actor.metrics.hop.observe(whole.as_secs_f64());
-        if let Some(observer) = &actor.observer {
-            observer.hop(&Hop {
-                actor: &actor.name,
-                message: envelope.id(),
-                whole,
-                handler: handler_time,
-            });
-        }
+    }
+
+    /// The grace is over: the exchange was ended, and a process of ours is waited for until it is gone, so that nobody
+    /// still works on the message when it is given out again.
+    async fn cut_off(&self, member: MemberId) -> Fate {
+        let pool = &self.actor.pool;
+        let is_ours = |other: &MemberStatus| other.id == member && other.ownership == Ownership::Ours;
+        let gone = !pool.members().iter().any(is_ours) || tokio::time::timeout(CUT, pool.gone(member)).await.is_ok();
+        warn!(actor = %self.actor.name, message = self.envelope.id(), handler_gone = gone,
+            "cut off by the shutdown, put back");
+        Fate::Again(Again::UNCOUNTED)
     }
 
     /// Whether the handler may be called.
@@ -163,15 +178,17 @@ impl Step<'_> {
                 Input::Envelope => envelope.with_attempt(tries.attempt),
             },
         };
-        let trial = if slot.is_probe() { Trial::Probe } else { Trial::Ordinary };
         let ending = slot.call(&call, &mut |interim| reporter.interim(interim)).await;
+        // Asked afterwards: a slot whose member went meanwhile moves to another.
+        let trial = if slot.is_probe() { Trial::Probe } else { Trial::Ordinary };
         if let Err(error) = &ending {
             info!(actor = %actor.name, message = envelope.id(), error = in_full(error), "no reply from the handler");
         }
         actor.policy.after(ending, trial, tries, fastrand::f64())
     }
 
-    async fn forward(&self, delivery: Delivery, parts: &[Part], tries: Tries, reporter: &mut Reporter) {
+    /// Sends the outputs on; whether they are safe.
+    async fn forward(&self, delivery: Delivery, parts: &[Part], tries: Tries, reporter: &mut Reporter) -> bool {
         if self.actor.policy.kind == Kind::End {
             let nothing = Parcel {
                 outputs: Vec::new(),
@@ -182,19 +199,23 @@ impl Step<'_> {
                 .await;
         }
         match routing::next(&self.envelope, parts) {
-            Ok(outputs) => {
+            Ok(mut outputs) => {
+                self.actor.dispatch.name_ends(&mut outputs);
+                reporter.flush().await;
                 let events = events(&outputs, parts, reporter);
                 self.hand_over(delivery, Parcel { outputs, events }, tries, reporter, &Way::Forwarded)
-                    .await;
+                    .await
             }
             Err(refused) => {
                 self.bury(delivery, &fault(code::BAD_REPLY, refused.to_string()), tries, reporter)
-                    .await;
+                    .await
             }
         }
     }
 
-    async fn bury(&self, delivery: Delivery, fault: &Fault, tries: Tries, reporter: &mut Reporter) {
+    /// Sends the original to the error end; whether it is safe there.
+    async fn bury(&self, delivery: Delivery, fault: &Fault, tries: Tries, reporter: &mut Reporter) -> bool {
+        reporter.flush().await;
         let record = fault.record(&self.actor.name, tries.attempt, Timestamp::now());
         let output = routing::failed(&self.envelope, &record);
         let event = reporter.last(Happening::Failed, None, || Some(Json::from_value(&record)));
@@ -203,36 +224,55 @@ impl Step<'_> {
             events: event.into_iter().collect(),
         };
         self.hand_over(delivery, parcel, tries, reporter, &Way::Failed(record.code))
-            .await;
+            .await
     }
 
     /// Hands over; a refused output makes the message a failed one, and a refused failure goes back to wait.
-    async fn hand_over(&self, delivery: Delivery, parcel: Parcel, tries: Tries, reporter: &mut Reporter, way: &Way) {
+    async fn hand_over(
+        &self,
+        delivery: Delivery,
+        parcel: Parcel,
+        tries: Tries,
+        reporter: &mut Reporter,
+        way: &Way,
+    ) -> bool {
         let metrics = &self.actor.metrics;
         match (self.actor.dispatch.hand_over(delivery, parcel).await, way) {
             (Handover::Safe, Way::Forwarded) => {
                 metrics.forwarded.inc();
+                true
             }
             (Handover::Safe, Way::Failed(code)) => {
                 metrics.failed_with(code);
                 info!(actor = %self.actor.name, message = self.envelope.id(), code, "sent to the error end");
+                true
             }
             (Handover::Lost, _) => {
                 metrics.lost.inc();
+                false
             }
             (Handover::Refused(delivery, refusal), Way::Forwarded) => {
                 let fault = fault(refusal.code, in_full(&refusal.error));
-                Box::pin(self.bury(*delivery, &fault, tries, reporter)).await;
+                Box::pin(self.bury(*delivery, &fault, tries, reporter)).await
             }
             (Handover::Refused(delivery, refusal), Way::Failed(_)) => {
-                self.actor.dispatch.keep(*delivery, &refusal.error).await;
-                metrics.put_back.inc();
+                let kept = self.actor.dispatch.keep(*delivery, tries.attempt, &refusal.error).await;
+                self.actor.count_put_back(kept);
+                false
             }
         }
     }
 }
 
 impl Actor {
+    fn count_put_back(&self, written: bool) {
+        if written {
+            self.metrics.put_back.inc();
+        } else {
+            self.metrics.lost.inc();
+        }
+    }
+
     /// Bytes that are no message: to the error end with their reason, as far as there is an end to send them to.
     async fn bury_invalid(&self, delivery: Delivery, invalid: &InvalidEnvelope) {
         let fault = fault(code::INVALID_ENVELOPE, invalid.to_string());
@@ -257,15 +297,17 @@ impl Actor {
                 };
                 match self.dispatch.hand_over(delivery, parcel).await {
                     Handover::Safe => self.metrics.failed_with(code::INVALID_ENVELOPE),
-                    Handover::Refused(delivery, refusal) => self.dispatch.keep(*delivery, &refusal.error).await,
+                    Handover::Refused(delivery, refusal) => {
+                        let kept = self.dispatch.keep(*delivery, attempt, &refusal.error).await;
+                        self.count_put_back(kept);
+                    }
                     Handover::Lost => {
                         self.metrics.lost.inc();
                     }
                 }
             }
             Fate::Again(again) => {
-                put_back(delivery, again).await;
-                self.metrics.put_back.inc();
+                self.count_put_back(put_back(delivery, again).await);
             }
             Fate::Forward(_) => unreachable!("a failure is never forwarded"),
         }

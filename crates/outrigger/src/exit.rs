@@ -31,6 +31,8 @@ pub enum Code {
     CannotCreate = 73,
     /// `EX_IOERR`: reading or writing failed.
     Io = 74,
+    /// `EX_TEMPFAIL`: not everything was done; what is left stays where it is.
+    Unfinished = 75,
     /// `EX_CONFIG`: the configuration cannot be used.
     Config = 78,
 }

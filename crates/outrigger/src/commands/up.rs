@@ -4,12 +4,13 @@ use std::{collections::BTreeMap, ffi::OsString, process::ExitCode, time::Duratio
 
 use chassis::{
     config::Loaded,
-    lifecycle::{Outcome, signals},
+    lifecycle::{Drain, Outcome, signals},
 };
 use tracing::{info, warn};
 
 use crate::{
     config::Root,
+    exit::Code,
     wiring::{Mode, Options, Running},
 };
 
@@ -21,7 +22,7 @@ const RUN_GRACE: Duration = Duration::from_secs(25);
 /// Serves what the configuration declares until SIGTERM or SIGINT, then drains. `only` is the actor that
 /// `OUTRIGGER_ACTOR` names.
 ///
-/// Exit 0 when all that was in flight is settled, 1 when the grace ended first; what was cut off was put back.
+/// Exit 0 when all that was in flight is settled, 75 when the grace ended first; what was cut off was put back.
 pub async fn serve(
     loaded: &Loaded<Root>,
     mode: Mode,
@@ -35,8 +36,12 @@ pub async fn serve(
         environment,
         observer: None,
     };
-    let running = Running::start(loaded, options).await?;
-    let _signals = signals::follow(running.drain().clone(), HURRY)?;
+    let drain = Drain::new();
+    let _signals = signals::follow(drain.clone(), HURRY)?;
+    let running = tokio::select! {
+        running = Running::start(loaded, options, drain.clone()) => running?,
+        () = drain.begun() => return Ok(ExitCode::SUCCESS),
+    };
     info!(
         queue = loaded.value.queue,
         actors = running.actors().join(","),
@@ -46,9 +51,9 @@ pub async fn serve(
     tokio::select! {
         () = running.ready() => {
             info!("ready");
-            running.drain().begun().await;
+            drain.begun().await;
         }
-        () = running.drain().begun() => {}
+        () = drain.begun() => {}
     }
     let grace = match mode {
         Mode::Up => grace,
@@ -61,7 +66,7 @@ pub async fn serve(
         }
         Outcome::Cut => {
             warn!("the grace ended before the work did, it was put back");
-            Ok(ExitCode::FAILURE)
+            Ok(Code::Unfinished.into())
         }
     }
 }

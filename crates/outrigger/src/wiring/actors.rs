@@ -1,6 +1,12 @@
 //! Which actors this process serves, and what each of their handlers is.
 
-use std::{collections::BTreeMap, ffi::OsString, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    ffi::{OsStr, OsString},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context;
 use chassis::config::Loaded;
@@ -8,6 +14,7 @@ use handlers::{Dialect, Handler, Ownership, Pool, SocketHandler, SocketOptions};
 use messages::ActorConfig;
 use supervise::{ProcessSpec, Supervisor};
 
+use super::python;
 use crate::{
     config::Root,
     exit::{Code, Failure},
@@ -28,6 +35,16 @@ pub struct Served<'a> {
     pub name: &'a str,
     pub config: &'a ActorConfig,
     pub pool: Pool,
+}
+
+/// What handler processes are started with.
+#[derive(Debug)]
+pub struct Launch {
+    pub supervisor: Supervisor,
+    /// What they inherit.
+    pub environment: BTreeMap<OsString, OsString>,
+    /// Where the Python runtime was unpacked.
+    pub python: Option<PathBuf>,
 }
 
 /// How long a handler process has between SIGTERM and SIGKILL; its work has ended by then.
@@ -78,25 +95,20 @@ fn nothing_to_serve(root: &Root, mode: Mode, only: Option<&str>) -> Failure {
     Failure::new(Code::Config, message).help(help)
 }
 
-/// Adds an actor's handlers to its pool: a foreign socket, or processes that `supervisor` starts.
-pub fn man(
-    actor: &Served<'_>,
-    loaded: &Loaded<Root>,
-    environment: &BTreeMap<OsString, OsString>,
-    supervisor: Option<&Supervisor>,
-) -> anyhow::Result<()> {
+/// Adds an actor's handlers to its pool: a foreign socket, or processes that `launch` starts.
+pub fn man(actor: &Served<'_>, loaded: &Loaded<Root>, launch: Option<&Launch>) -> anyhow::Result<()> {
     let config = actor.config;
     let concurrency = config.concurrency.max(config.replicas);
-    match (&config.handler.socket, &config.handler.run, supervisor) {
+    match (&config.handler.socket, &config.handler.run, launch) {
         (Some(path), _, _) => {
             let handler = handler(&loaded.folder.join(path), config, concurrency.get(), Dialect::Auto);
             actor.pool.add(handler, concurrency.get(), Ownership::Foreign);
         }
-        (None, Some(command), Some(supervisor)) => {
+        (None, Some(command), Some(launch)) => {
             let words = shlex::split(command)
                 .filter(|words| !words.is_empty())
                 .with_context(|| format!("the command of actor `{}` does not split into words", actor.name))?;
-            let mut environment = environment.clone();
+            let mut environment = launch.environment.clone();
             environment.extend(
                 config
                     .handler
@@ -104,6 +116,10 @@ pub fn man(
                     .iter()
                     .map(|(name, value)| (name.into(), value.into())),
             );
+            if let Some(folder) = &launch.python {
+                let inherited = environment.get(OsStr::new("PYTHONPATH")).map(AsRef::as_ref);
+                environment.insert("PYTHONPATH".into(), python::path(folder, inherited));
+            }
             let spec = ProcessSpec {
                 actor: actor.name.to_owned(),
                 words,
@@ -115,7 +131,7 @@ pub fn man(
             };
             let (config, share) = (config.clone(), spec.share());
             let connect = Arc::new(move |path: &Path| handler(path, &config, share, Dialect::Auto));
-            supervisor.add(spec, actor.pool.clone(), connect);
+            launch.supervisor.add(spec, actor.pool.clone(), connect);
         }
         _ => anyhow::bail!("actor `{}` has no handler that can be served", actor.name),
     }

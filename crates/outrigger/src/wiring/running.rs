@@ -13,7 +13,7 @@ use queues::{Queue, QueueSpec};
 use supervise::{Console, Record, Style, Supervisor, clean_environment};
 
 use super::{
-    actors::{self, Mode, Served},
+    actors::{self, Launch, Mode, Served},
     admin::{self, ActorView},
     python,
 };
@@ -42,18 +42,36 @@ pub struct Running {
     /// The actors that are served.
     actors: Vec<String>,
     admin: lifecycle::Running,
-    _supervisor: Option<Supervisor>,
+    _launch: Option<Launch>,
 }
 
 /// Processes are stopped within their own grace; this is for what comes after.
 const PROCESSES_GRACE: Duration = Duration::from_secs(10);
 
 impl Running {
-    /// Opens the queue, declares what the configuration names, and starts every part.
+    /// Opens the queue, declares what the configuration names, and starts every part. A signal begins `drain`.
     ///
     /// # Errors
     /// Nothing is left running then.
-    pub async fn start(loaded: &Loaded<Root>, options: Options) -> anyhow::Result<Self> {
+    ///
+    /// # Cancellation
+    /// What was started ends with `drain`.
+    pub async fn start(loaded: &Loaded<Root>, options: Options, drain: Drain) -> anyhow::Result<Self> {
+        let processes = Drain::new();
+        let started = Self::assemble(loaded, options, &drain, &processes).await;
+        if started.is_err() {
+            drain.wait(Some(Duration::ZERO)).await;
+            processes.wait(Some(PROCESSES_GRACE)).await;
+        }
+        started
+    }
+
+    async fn assemble(
+        loaded: &Loaded<Root>,
+        options: Options,
+        messages: &Drain,
+        processes: &Drain,
+    ) -> anyhow::Result<Self> {
         let root = &loaded.value;
         let served = actors::serve(root, options.mode, options.only.as_deref())?;
         let state = loaded.folder.join(".outrigger");
@@ -64,7 +82,6 @@ impl Running {
         let queue = queues::open(&root.queue, &loaded.folder).await?;
         queue.declare(&queues_of(root)).await?;
 
-        let (messages, processes) = (Drain::new(), Drain::new());
         let (health, metrics) = (Health::new(), Metrics::with_process());
         let plane = Plane::new(
             queue.clone(),
@@ -72,14 +89,18 @@ impl Running {
             &root.ends,
             messages::Metrics::new(&metrics),
             options.observer,
-            &processes,
+            processes,
         );
         let views = served.iter().map(|actor| view(root, actor)).collect();
         let admin = admin::start(root, health.clone(), metrics, messages.clone(), queue.clone(), views).await?;
-        let supervisor = supervisor(&served, options.mode, &records, &processes)?;
-        let environment = environment(options.environment, &state);
+        let starts = options.mode == Mode::Up && served.iter().any(|actor| actor.config.handler.socket.is_none());
+        let launch = if starts {
+            Some(launch(&records, &state, options.environment, processes)?)
+        } else {
+            None
+        };
         for actor in &served {
-            actors::man(actor, loaded, &environment, supervisor.as_ref())?;
+            actors::man(actor, loaded, launch.as_ref())?;
             let station = plane.station(
                 actor.name,
                 actor.config,
@@ -92,22 +113,17 @@ impl Running {
         Ok(Self {
             queue,
             health,
-            messages,
-            processes,
+            messages: messages.clone(),
+            processes: processes.clone(),
             actors,
             admin,
-            _supervisor: supervisor,
+            _launch: launch,
         })
     }
 
     /// The queue that it works on.
     pub fn queue(&self) -> &Arc<dyn Queue> {
         &self.queue
-    }
-
-    /// The drain that a signal begins.
-    pub fn drain(&self) -> &Drain {
-        &self.messages
     }
 
     /// The actors that are served.
@@ -156,32 +172,22 @@ pub fn queues_of(root: &Root) -> Vec<QueueSpec> {
     actors.chain(ends).collect()
 }
 
-fn supervisor(served: &[Served<'_>], mode: Mode, records: &Path, drain: &Drain) -> anyhow::Result<Option<Supervisor>> {
-    let any = served.iter().any(|actor| actor.config.handler.socket.is_none());
-    if mode == Mode::Run || !any {
-        return Ok(None);
-    }
+/// What is needed to start handler processes.
+fn launch(
+    records: &Path,
+    state: &Path,
+    environment: BTreeMap<OsString, OsString>,
+    drain: &Drain,
+) -> anyhow::Result<Launch> {
     let launcher = std::env::current_exe().context("cannot find our own binary to start handlers with")?;
     let console = Console::new(Style::detect(crate::terminal::no_color())).context("cannot start a thread")?;
-    Ok(Some(Supervisor::new(records, &launcher, console, drain.clone())?))
-}
-
-/// What handler processes inherit, with the Python runtime on the path.
-fn environment(ours: BTreeMap<OsString, OsString>, state: &Path) -> BTreeMap<OsString, OsString> {
-    let mut environment = clean_environment(ours);
-    match python::unpack(state) {
-        Ok(folder) => {
-            let path = python::path(
-                &folder,
-                environment
-                    .get("PYTHONPATH".as_ref() as &std::ffi::OsStr)
-                    .map(AsRef::as_ref),
-            );
-            environment.insert("PYTHONPATH".into(), path);
-        }
-        Err(error) => tracing::warn!(%error, folder = %state.display(), "Python runtime not unpacked"),
-    }
-    environment
+    let python = python::unpack(state)
+        .inspect_err(|error| tracing::warn!(%error, folder = %state.display(), "Python runtime not unpacked"));
+    Ok(Launch {
+        supervisor: Supervisor::new(records, &launcher, console, drain.clone())?,
+        environment: clean_environment(environment),
+        python: python.ok(),
+    })
 }
 
 fn view(root: &Root, actor: &Served<'_>) -> ActorView {
@@ -190,7 +196,7 @@ fn view(root: &Root, actor: &Served<'_>) -> ActorView {
         name: actor.name.to_owned(),
         queue: format!("{}{}", root.prefix, actor.name),
         replicas: count(actor.config.replicas),
-        concurrency: count(actor.config.concurrency),
+        concurrency: count(actor.config.concurrency.max(actor.config.replicas)),
         pool: actor.pool.clone(),
     }
 }

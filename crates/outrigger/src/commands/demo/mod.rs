@@ -7,13 +7,17 @@ mod material;
 mod report;
 mod tour;
 
-use std::{collections::BTreeMap, ffi::OsString, process::ExitCode};
+use std::{collections::BTreeMap, ffi::OsString, process::ExitCode, time::Duration};
 
 use anyhow::Context;
+use chassis::lifecycle::{Drain, signals};
 
-use crate::cli::{Demo, Format};
+use crate::{
+    cli::{Demo, Format},
+    exit::Code,
+};
 
-/// Runs the tour. Exit 0 when every image came out and the corrupt one was explained, else 1.
+/// Runs the tour. Exit 0 when every image came out and the corrupt one was explained, 75 when it was interrupted.
 pub async fn demo(args: &Demo, environment: BTreeMap<OsString, OsString>) -> anyhow::Result<ExitCode> {
     let folder = tempfile::Builder::new()
         .prefix("outrigger-demo-")
@@ -23,7 +27,11 @@ pub async fn demo(args: &Demo, environment: BTreeMap<OsString, OsString>) -> any
     if args.output.output == Format::Text {
         report::introduce(folder.path());
     }
-    let tally = tour::run(folder.path(), environment).await?;
+    let drain = Drain::new();
+    let _signals = signals::follow(drain.clone(), Duration::ZERO)?;
+    let Some(tally) = tour::run(folder.path(), environment, &drain).await? else {
+        return Ok(Code::Unfinished.into());
+    };
     let kept = if args.keep { Some(folder.keep()) } else { None };
     match args.output.output {
         Format::Text => report::print(&tally, kept.as_deref())?,
@@ -32,6 +40,6 @@ pub async fn demo(args: &Demo, environment: BTreeMap<OsString, OsString>) -> any
     Ok(if tally.complete() {
         ExitCode::SUCCESS
     } else {
-        ExitCode::FAILURE
+        Code::Software.into()
     })
 }

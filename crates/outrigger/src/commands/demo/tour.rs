@@ -10,7 +10,10 @@ use std::{
 
 use anyhow::{Context, bail, ensure};
 use bytes::Bytes;
-use chassis::config::{self, Sources};
+use chassis::{
+    config::{self, Sources},
+    lifecycle::Drain,
+};
 use indicatif::ProgressBar;
 use messages::{Hop, Observer};
 use queues::{Put, Queue, Settle};
@@ -56,10 +59,16 @@ pub struct Verdict {
 pub const CORRUPT_ID: &str = "digit-corrupt";
 const ROUTE: [&str; 3] = ["normalise", "classify", "judge"];
 const BATCH: usize = 256;
+const START: Duration = Duration::from_secs(30);
+const FINISH: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// Runs the tour in `folder`, which holds the material.
-pub async fn run(folder: &Path, environment: BTreeMap<OsString, OsString>) -> anyhow::Result<Tally> {
+/// Runs the tour in `folder`, which holds the material; `None` when `drain` began before the end.
+pub async fn run(
+    folder: &Path,
+    environment: BTreeMap<OsString, OsString>,
+    drain: &Drain,
+) -> anyhow::Result<Option<Tally>> {
     let sources = Sources::new(BTreeMap::new()).with_file(folder.join("outrigger.yaml"));
     let mut loaded = config::load::<Root>(&sources)?;
     // A tour must not fail because the usual port is taken; nobody is told to look there.
@@ -73,29 +82,36 @@ pub async fn run(folder: &Path, environment: BTreeMap<OsString, OsString>) -> an
     };
 
     let began = Instant::now();
-    let running = Running::start(&loaded, options).await?;
-    let ready = tokio::time::timeout(PATIENCE, running.ready()).await;
-    ready.context("the Python handlers did not start: is `python3` (3.9 or later) on the path?")?;
-    let starting = began.elapsed();
-
-    let (sent, counted) = work(running.queue()).await?;
-    running.finish(Some(PATIENCE)).await;
-    let hops = hops.sorted();
+    let running = Running::start(&loaded, options, drain.clone()).await?;
+    let tour = async {
+        let ready = tokio::time::timeout(START, running.ready()).await;
+        ready.context("the Python handlers did not start: is `python3` (3.9 or later) on the path?")?;
+        let starting = began.elapsed();
+        Ok((starting, work(running.queue()).await?))
+    };
+    let outcome: Option<anyhow::Result<_>> = tokio::select! {
+        outcome = tour => Some(outcome),
+        () = drain.begun() => None,
+    };
+    running.finish(Some(FINISH)).await;
+    let Some((starting, (sent, counted))) = outcome.transpose()? else {
+        return Ok(None);
+    };
     let Counted {
         verdicts,
         failed,
         left,
         working,
     } = counted;
-    Ok(Tally {
+    Ok(Some(Tally {
         sent,
         verdicts,
         failed,
         left,
         starting,
         working,
-        hops,
-    })
+        hops: hops.sorted(),
+    }))
 }
 
 struct Counted {
