@@ -27,11 +27,11 @@ pub fn follow(drain: Drain, hurry: Duration) -> io::Result<Scoped> {
     };
     let task = task::spawn("signals".into(), async move {
         let name = asked.next().await;
+        drain.begin();
         info!(
             signal = name,
             "shutting down: taking no new work, finishing what is in flight"
         );
-        drain.begin();
         let name = asked.next().await;
         info!(signal = name, grace = ?hurry, "shutting down faster");
         tokio::select! {

@@ -1,6 +1,7 @@
 //! The log of the process: lines on stderr, text for a person at a terminal, JSON for everything else.
 //!
-//! The one rule: stdout belongs to data, so nothing is ever logged there. Times are RFC 3339 in UTC.
+//! The one rule: stdout belongs to data, so nothing is ever logged there. Times are RFC 3339 in UTC. A line that cannot
+//! be written is lost, and nothing else with it: the work goes on where nobody reads the log any more.
 
 use std::io::{self, IsTerminal};
 
@@ -67,7 +68,11 @@ where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     let filter = parse(filter)?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(writer)
+        // They would go to stderr as well, where a failed write is a panic.
+        .log_internal_errors(false);
     Ok(match (format, terminal) {
         (Format::Json, _) | (Format::Auto, false) => {
             Box::new(builder.json().flatten_event(true).with_current_span(false).finish())
@@ -157,6 +162,24 @@ mod tests {
         assert_eq!(logged("off,queues=debug", Format::Json, false).lines().count(), 1);
         assert_eq!(logged("debug", Format::Json, false).lines().count(), 2);
         assert_eq!(logged("warn", Format::Json, false), "");
+    }
+
+    #[test]
+    fn a_log_that_nobody_reads_any_more_hurts_nobody() {
+        const NAME: &str = "telemetry::logs::tests::a_log_that_nobody_reads_any_more_hurts_nobody";
+        const CHILD: &str = "A_TEST_LOGS_TO_NOBODY";
+        if std::env::vars_os().any(|(name, _)| name == CHILD) {
+            init("info", Format::Json).unwrap();
+            info!("nobody reads this");
+            return;
+        }
+        let (reader, writer) = io::pipe().unwrap();
+        drop(reader);
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        child.args(["--exact", NAME, "--nocapture"]).env(CHILD, "");
+        let out = child.stderr(writer).output().unwrap();
+        let said = String::from_utf8_lossy(&out.stdout);
+        assert!(out.status.success() && said.contains("1 passed"), "{said}");
     }
 
     #[test]
