@@ -47,6 +47,11 @@ pub struct Launch {
     pub python: Option<PathBuf>,
 }
 
+/// How long the first request to a process that we start waits for its hello. Long, for while several start at once
+/// one that has bound its socket may not get to say it; sent too early a call would lose its id, headers and attempt.
+const OUR_HELLO: Duration = Duration::from_secs(1);
+/// The same for somebody else's process, which has run for a while, most often.
+const FOREIGN_HELLO: Duration = Duration::from_millis(100);
 /// How long a handler process has between SIGTERM and SIGKILL; its work has ended by then.
 const STOP_GRACE: Duration = Duration::from_secs(5);
 
@@ -101,7 +106,7 @@ pub fn man(actor: &Served<'_>, loaded: &Loaded<Root>, launch: Option<&Launch>) -
     let concurrency = config.concurrency.max(config.replicas);
     match (&config.handler.socket, &config.handler.run, launch) {
         (Some(path), _, _) => {
-            let handler = handler(&loaded.folder.join(path), config, concurrency.get(), Dialect::Auto);
+            let handler = handler(&loaded.folder.join(path), config, concurrency.get(), FOREIGN_HELLO);
             actor.pool.add(handler, concurrency.get(), Ownership::Foreign);
         }
         (None, Some(command), Some(launch)) => {
@@ -130,7 +135,7 @@ pub fn man(actor: &Served<'_>, loaded: &Loaded<Root>, launch: Option<&Launch>) -
                 stop_grace: STOP_GRACE,
             };
             let (config, share) = (config.clone(), spec.share());
-            let connect = Arc::new(move |path: &Path| handler(path, &config, share, Dialect::Auto));
+            let connect = Arc::new(move |path: &Path| handler(path, &config, share, OUR_HELLO));
             launch.supervisor.add(spec, actor.pool.clone(), connect);
         }
         _ => anyhow::bail!("actor `{}` has no handler that can be served", actor.name),
@@ -138,10 +143,11 @@ pub fn man(actor: &Served<'_>, loaded: &Loaded<Root>, launch: Option<&Launch>) -
     Ok(())
 }
 
-fn handler(path: &Path, config: &ActorConfig, connections: usize, dialect: Dialect) -> Arc<dyn Handler> {
+fn handler(path: &Path, config: &ActorConfig, connections: usize, hello_grace: Duration) -> Arc<dyn Handler> {
     let timeout = Duration::from(config.timeout);
     let options = SocketOptions {
-        dialect,
+        dialect: Dialect::Auto,
+        hello_grace,
         style: config.reply,
         timeout: (!timeout.is_zero()).then_some(timeout),
         idle_timeout: config.idle_timeout.map(Duration::from).filter(|idle| !idle.is_zero()),
