@@ -6,17 +6,20 @@
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::mpsc,
     thread,
 };
 
-use tokio::{process, runtime::Handle, sync::oneshot};
+use tokio::{
+    process,
+    runtime::Handle,
+    sync::{mpsc, oneshot},
+};
 
 /// A cheap handle on the thread; the thread ends with the last one.
 #[derive(Debug, Clone)]
 pub struct Spawner {
     launcher: PathBuf,
-    orders: mpsc::SyncSender<Order>,
+    orders: mpsc::Sender<Order>,
 }
 
 #[derive(Debug)]
@@ -31,11 +34,11 @@ impl Spawner {
     /// # Errors
     /// When the system gives us no thread.
     pub fn new(launcher: PathBuf) -> io::Result<Self> {
-        let (orders, inbox) = mpsc::sync_channel::<Order>(16);
+        let (orders, mut inbox) = mpsc::channel::<Order>(16);
         let runtime = Handle::current();
         thread::Builder::new().name("spawner".into()).spawn(move || {
             let _inside = runtime.enter();
-            for mut order in inbox {
+            while let Some(mut order) = inbox.blocking_recv() {
                 // Whoever asked may have given up; the child is then dropped, and ended with it.
                 let _ = order.answer.send(order.command.spawn());
             }
@@ -48,14 +51,45 @@ impl Spawner {
         &self.launcher
     }
 
-    /// Starts a process.
+    /// Starts a process; those that ask at the same time wait for one another.
     ///
     /// # Cancellation
     /// A process that was started for a dropped future is ended at once where the command says `kill_on_drop`.
     pub async fn spawn(&self, command: process::Command) -> io::Result<process::Child> {
         let (answer, started) = oneshot::channel();
         let gone = || io::Error::other("the spawner thread has ended");
-        self.orders.try_send(Order { command, answer }).map_err(|_| gone())?;
+        self.orders.send(Order { command, answer }).await.map_err(|_| gone())?;
         started.await.map_err(|_| gone())?
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::task::JoinSet;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn many_that_ask_at_once_are_all_served() {
+        let spawner = Spawner::new("launcher".into()).unwrap();
+        let mut asking = JoinSet::new();
+        for _ in 0..60 {
+            let spawner = spawner.clone();
+            asking.spawn(async move { spawner.spawn(process::Command::new("true")).await });
+        }
+        while let Some(started) = asking.join_next().await {
+            let mut child = started.unwrap().expect("started");
+            assert!(child.wait().await.unwrap().success());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_program_that_is_not_there_is_the_systems_own_error() {
+        let spawner = Spawner::new("launcher".into()).unwrap();
+        let error = spawner
+            .spawn(process::Command::new("/no/such/program"))
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
     }
 }
