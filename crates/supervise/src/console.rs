@@ -77,7 +77,8 @@ impl Console {
     }
 
     /// Passes a stream on until its end.
-    pub(crate) async fn pass(&self, name: &str, stream: Stream, source: impl AsyncRead + Unpin) {
+    pub(crate) async fn pass(&self, name: &str, stream: Stream, source: Option<impl AsyncRead + Unpin>) {
+        let Some(source) = source else { return };
         let prefix: Arc<str> = self.prefix(name).into();
         let mut reader = BufReader::with_capacity(8 * 1024, source);
         loop {

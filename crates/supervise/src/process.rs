@@ -14,6 +14,7 @@ use nix::{
     unistd::Pid,
 };
 use tokio::process::{Child, ChildStdin, Command};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{Console, ProcessSpec, Spawner, console::Stream};
 
@@ -22,6 +23,8 @@ use crate::{Console, ProcessSpec, Spawner, console::Stream};
 pub(crate) struct Process {
     child: Child,
     group: u32,
+    /// Ends its output a little after it.
+    _output: DropGuard,
     /// Its standard input; closes when we end, however that comes about.
     _lifeline: Option<ChildStdin>,
 }
@@ -52,9 +55,8 @@ impl Process {
             .kill_on_drop(true);
         let mut child = spawner.spawn(command).await?;
         let group = child.id().expect("a process that was not waited for has an id");
-        pass(drain, console, name, Stream::Out, child.stdout.take());
-        pass(drain, console, name, Stream::Err, child.stderr.take());
         Ok(Self {
+            _output: pass_on(&mut child, name, console, drain),
             _lifeline: child.stdin.take(),
             child,
             group,
@@ -98,16 +100,33 @@ impl Drop for Process {
     }
 }
 
-fn pass(
-    drain: &Drain,
-    console: &Console,
-    name: &str,
-    stream: Stream,
-    source: Option<impl tokio::io::AsyncRead + Unpin + Send + 'static>,
-) {
-    let Some(source) = source else { return };
-    let (console, name) = (console.clone(), name.to_owned());
-    drain.spawn("output", async move { console.pass(&name, stream, source).await });
+/// How long the output of a process that has ended is read on.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// Passes the output on until its end, which need not come with the process's own: one that it started and that has
+/// left the group may hold the pipes. Dropping the guard says that the process has ended.
+fn pass_on(child: &mut Child, name: &str, console: &Console, drain: &Drain) -> DropGuard {
+    let ended = CancellationToken::new();
+    let guard = ended.clone().drop_guard();
+    let (out, err) = (child.stdout.take(), child.stderr.take());
+    let (name, console) = (name.to_owned(), console.clone());
+    drain.spawn("output", async move {
+        let whole = async {
+            tokio::join!(
+                console.pass(&name, Stream::Out, out),
+                console.pass(&name, Stream::Err, err)
+            )
+        };
+        let enough = async {
+            ended.cancelled().await;
+            tokio::time::sleep(LAST_WORDS).await;
+        };
+        tokio::select! {
+            ((), ()) = whole => {}
+            () = enough => {}
+        }
+    });
+    guard
 }
 
 /// How a process ended, in words: `exited with code 1`, `was ended by SIGKILL`.
