@@ -67,7 +67,6 @@ impl Record {
                 groups: Vec::new(),
             },
         };
-        fs::create_dir_all(folder).map_err(|source| record.failed(source))?;
         record.write()?;
         Ok(record)
     }
@@ -94,9 +93,12 @@ impl Record {
     }
 
     fn write(&self) -> Result<(), RecordError> {
+        let folder = self.path.parent().expect("the path was joined to a folder");
         let draft = self.path.with_extension("draft");
         let page = serde_json::to_vec(&self.page).expect("a page has no map keys that JSON lacks");
-        fs::write(&draft, page)
+        // Whoever tidies up may have taken the folder while we run.
+        fs::create_dir_all(folder)
+            .and_then(|()| fs::write(&draft, page))
             .and_then(|()| fs::rename(&draft, &self.path))
             .map_err(|source| self.failed(source))
     }
@@ -114,9 +116,16 @@ impl Record {
     /// Dropping the future leaves what was not yet ended for the next call.
     pub async fn clear_leftovers(folder: &Path) -> usize {
         let mut cleared = 0;
-        for (path, page) in pages(folder) {
+        for (path, mut page) in pages(folder) {
             if page.owner.lives() {
-                continue;
+                if !page.owner.is_dying() {
+                    continue;
+                }
+                while page.owner.lives() {
+                    tokio::time::sleep(GONE_POLL).await;
+                }
+                // It may have written once more.
+                page = read(&path).unwrap_or(page);
             }
             for group in &page.groups {
                 if !group.lives_as_group() {
@@ -154,15 +163,24 @@ fn pages(folder: &Path) -> Vec<(PathBuf, Page)> {
         .map(|entry| entry.path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
         .filter_map(|path| {
-            let page = serde_json::from_slice(&fs::read(&path).ok()?).ok()?;
+            let page = read(&path)?;
             Some((path, page))
         })
         .collect()
 }
 
+fn read(path: &Path) -> Option<Page> {
+    serde_json::from_slice(&fs::read(path).ok()?).ok()
+}
+
 impl Process {
     fn lives(self) -> bool {
         stat(self.pid).is_some_and(|stat| stat.started == self.started && !stat.ended)
+    }
+
+    /// Whether its end is certain and has not come yet: it was killed a moment ago, or is on its way out.
+    fn is_dying(self) -> bool {
+        stat(self.pid).is_some_and(|stat| stat.dying)
     }
 
     /// Whether any process of the group is left. A number that now names another process is not the group: the
@@ -179,20 +197,33 @@ struct Stat {
     group: i32,
     started: u64,
     ended: bool,
+    dying: bool,
 }
 
-/// The kernel's line on a process (proc(5), `/proc/pid/stat`): state, process group and start time.
+/// The flag of a process that is on its way out (`PF_EXITING`).
+const EXITING: u64 = 0x4;
+/// SIGKILL in a set of signals.
+const KILLED: u64 = 1 << (Signal::SIGKILL as u64 - 1);
+
 fn stat(pid: i32) -> Option<Stat> {
-    let line = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// The kernel's line on a process (proc(5), `/proc/pid/stat`): state, process group, flags, start time, and the signals
+/// that wait for it.
+fn parse(line: &str) -> Option<Stat> {
     // The second field is the program's name in parentheses and may hold anything, parentheses too.
     let mut fields = line.rsplit_once(')')?.1.split_ascii_whitespace();
     let state = fields.next()?;
     let group = fields.nth(1)?.parse().ok()?;
-    let started = fields.nth(16)?.parse().ok()?;
+    let flags: u64 = fields.nth(3)?.parse().ok()?;
+    let started = fields.nth(12)?.parse().ok()?;
+    let waiting: u64 = fields.nth(8)?.parse().ok()?;
     Some(Stat {
         group,
         started,
         ended: matches!(state, "Z" | "X"),
+        dying: flags & EXITING != 0 || waiting & KILLED != 0,
     })
 }
 
@@ -222,6 +253,54 @@ mod tests {
             }
             .lives()
         );
+    }
+
+    #[test]
+    fn one_that_was_killed_or_leaves_is_dying_and_one_that_sleeps_is_not() {
+        let line = |state: &str, flags: u64, waiting: u64| {
+            format!(
+                "7 (a) b) {state} 1 7 7 0 -1 {flags} 0 0 0 0 0 0 0 0 20 0 9 0 1234 0 0 0 0 0 0 0 0 {waiting} 0 0\n"
+            )
+        };
+        let read = |line: String| {
+            let stat = parse(&line).unwrap();
+            assert_eq!((stat.group, stat.started), (7, 1234));
+            (stat.ended, stat.dying)
+        };
+        assert_eq!(read(line("S", 0x40_0100, 0)), (false, false));
+        assert_eq!(
+            read(line("S", 0x40_0100, 1 << 14)),
+            (false, false),
+            "SIGTERM can be handled"
+        );
+        assert_eq!(read(line("R", 0x40_0100, 1 << 8)), (false, true));
+        assert_eq!(read(line("D", 0x40_0104, 0)), (false, true));
+        assert_eq!(read(line("Z", 0x40_0104, 0)), (true, true));
+    }
+
+    #[test]
+    fn the_kernels_own_line_is_read() {
+        let me = stat(Pid::this().as_raw()).unwrap();
+        assert_eq!(me.group, nix::unistd::getpgrp().as_raw());
+        assert!(!me.ended && !me.dying);
+        let mut child = Command::new("true").spawn().unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        // Nobody has waited for it, so the kernel keeps its line.
+        while !stat(pid).unwrap().ended {
+            std::thread::yield_now();
+        }
+        assert!(stat(pid).unwrap().dying, "the flag of the way out stays");
+        child.wait().unwrap();
+    }
+
+    #[test]
+    fn the_note_is_written_where_its_folder_was_removed_meanwhile() {
+        let state = tempfile::tempdir().unwrap();
+        let folder = state.path().join("state/run");
+        let mut record = Record::open(&folder, Path::new("sockets")).unwrap();
+        fs::remove_dir_all(state.path().join("state")).unwrap();
+        record.add(1).unwrap();
+        assert_eq!(pages(&folder).len(), 1);
     }
 
     #[tokio::test]
