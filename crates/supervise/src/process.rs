@@ -73,16 +73,20 @@ impl Process {
         self.child.wait().await
     }
 
-    /// SIGTERM, and SIGKILL for what is left of the group after the grace.
-    pub(crate) async fn stop(mut self, grace: Duration) -> io::Result<ExitStatus> {
+    /// SIGTERM, and SIGKILL for what is left of the group after the grace, or when `hurry` ends before that.
+    pub(crate) async fn stop(mut self, grace: Duration, hurry: impl Future<Output = ()>) -> io::Result<ExitStatus> {
         self.signal(Signal::SIGTERM);
         // A stopped process takes SIGTERM only when it is woken.
         self.signal(Signal::SIGCONT);
-        let ended = tokio::time::timeout(grace, self.child.wait()).await;
+        let ended = tokio::select! {
+            status = self.child.wait() => Some(status),
+            () = tokio::time::sleep(grace) => None,
+            () = hurry => None,
+        };
         self.signal(Signal::SIGKILL);
         match ended {
-            Ok(status) => status,
-            Err(_) => self.child.wait().await,
+            Some(status) => status,
+            None => self.child.wait().await,
         }
     }
 

@@ -52,6 +52,7 @@ pub(crate) struct Tools {
 #[derive(Debug)]
 pub struct Supervisor {
     tools: Arc<Tools>,
+    intake: Drain,
     drain: Drain,
 }
 
@@ -62,9 +63,16 @@ impl Supervisor {
     /// Prepares to start processes: notes them in `records`, puts their sockets into a new private folder, starts
     /// them by `launcher`, our own binary.
     ///
-    /// Processes are stopped when `drain` begins, which must be after the messages were drained.
-    pub fn new(records: &Path, launcher: &Path, console: Console, drain: Drain) -> Result<Self, SuperviseError> {
-        let sockets = socket_folder()?;
+    /// Once `intake` begins, the messages' drain, none is started any more; where it is cut, one that was left with work
+    /// is killed. All are stopped when `drain` begins, which must be after the messages were drained.
+    pub fn new(
+        records: &Path,
+        launcher: &Path,
+        console: Console,
+        intake: Drain,
+        drain: Drain,
+    ) -> Result<Self, SuperviseError> {
+        let sockets = socket_folder(&std::env::temp_dir())?;
         let record = Mutex::new(Record::open(records, &sockets)?);
         let spawner = Spawner::new(launcher.to_owned()).map_err(SuperviseError::Thread)?;
         let tools = Arc::new(Tools {
@@ -74,7 +82,7 @@ impl Supervisor {
             sockets,
             sequence: AtomicU64::new(0),
         });
-        Ok(Self { tools, drain })
+        Ok(Self { tools, intake, drain })
     }
 
     /// Starts an actor's processes and keeps them in `pool`, each behind what `connect` makes of its socket.
@@ -84,6 +92,7 @@ impl Supervisor {
             pool,
             connect,
             tools: self.tools.clone(),
+            intake: self.intake.clone(),
             drain: self.drain.clone(),
             ears: Mutex::new(HashMap::new()),
         });
@@ -119,6 +128,8 @@ pub(crate) struct Crew {
     pub(crate) spec: ProcessSpec,
     pub(crate) pool: Pool,
     pub(crate) tools: Arc<Tools>,
+    /// Begins when no new work is taken in any more.
+    pub(crate) intake: Drain,
     pub(crate) drain: Drain,
     connect: Connect,
     ears: Mutex<HashMap<MemberId, mpsc::Sender<Event>>>,
@@ -151,12 +162,7 @@ impl Crew {
         (member, events)
     }
 
-    /// Takes a process that has ended out of the pool.
-    pub(crate) fn dismiss(&self, member: MemberId) {
-        self.pool.remove(member);
-    }
-
-    /// Forgets a process that has ended.
+    /// Forgets a process that has ended, in the pool too.
     pub(crate) fn strike_out(&self, group: u32, member: MemberId) {
         self.pool.remove(member);
         self.ears().remove(&member);
@@ -179,9 +185,13 @@ impl Crew {
     }
 }
 
-/// A new folder that only we may enter, with a path short enough for the sockets in it.
-fn socket_folder() -> Result<PathBuf, SuperviseError> {
-    let parent = std::env::temp_dir();
+/// A new folder that only we may enter, with a path short enough for the sockets in it. The path is absolute, for
+/// handlers run in a folder of their own.
+fn socket_folder(temporary: &Path) -> Result<PathBuf, SuperviseError> {
+    let parent = std::path::absolute(temporary).map_err(|source| SuperviseError::Sockets {
+        path: temporary.to_owned(),
+        source,
+    })?;
     let parent = if parent.as_os_str().len() > MAX_PARENT {
         PathBuf::from("/tmp")
     } else {
@@ -202,3 +212,17 @@ fn socket_folder() -> Result<PathBuf, SuperviseError> {
 
 /// A socket's path may have about 100 bytes; the folder's and the socket's own names need up to 50.
 const MAX_PARENT: usize = 50;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_folder_of_sockets_is_absolute_though_the_temporary_folder_is_not() {
+        let folder = socket_folder(Path::new(".")).unwrap();
+        let mode = folder.metadata().unwrap().permissions().mode();
+        fs::remove_dir(&folder).unwrap();
+        assert!(folder.is_absolute(), "{}", folder.display());
+        assert_eq!(mode & 0o777, 0o700);
+    }
+}

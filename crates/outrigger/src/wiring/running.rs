@@ -95,7 +95,7 @@ impl Running {
         let admin = admin::start(root, health.clone(), metrics, messages.clone(), queue.clone(), views).await?;
         let starts = options.mode == Mode::Up && served.iter().any(|actor| actor.config.handler.socket.is_none());
         let launch = if starts {
-            Some(launch(&records, &state, options.environment, processes)?)
+            Some(launch(&records, &state, options.environment, messages, processes)?)
         } else {
             None
         };
@@ -177,14 +177,15 @@ fn launch(
     records: &Path,
     state: &Path,
     environment: BTreeMap<OsString, OsString>,
-    drain: &Drain,
+    messages: &Drain,
+    processes: &Drain,
 ) -> anyhow::Result<Launch> {
     let launcher = std::env::current_exe().context("cannot find our own binary to start handlers with")?;
     let console = Console::new(Style::detect(crate::terminal::no_color())).context("cannot start a thread")?;
     let python = python::unpack(state)
         .inspect_err(|error| tracing::warn!(%error, folder = %state.display(), "Python runtime not unpacked"));
     Ok(Launch {
-        supervisor: Supervisor::new(records, &launcher, console, drain.clone())?,
+        supervisor: Supervisor::new(records, &launcher, console, messages.clone(), processes.clone())?,
         environment: clean_environment(environment),
         python: python.ok(),
     })
