@@ -47,6 +47,14 @@ pub fn cpu_of_threads(pid: u32) -> anyhow::Result<Duration> {
     Ok(Duration::from_nanos(total))
 }
 
+/// How long this thread has been ready to run while others ran.
+pub fn thread_waited() -> anyhow::Result<Duration> {
+    let path = "/proc/thread-self/schedstat";
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?;
+    let waited = text.split_ascii_whitespace().nth(1).context("an empty schedstat")?;
+    Ok(Duration::from_nanos(waited.parse()?))
+}
+
 fn status(pid: u32, field: &str) -> anyhow::Result<u64> {
     let path = format!("/proc/{pid}/status");
     let status = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
@@ -71,6 +79,6 @@ mod tests {
         assert!(resident > 32 << 10, "{} bytes are held", held.len());
         assert!(peak(me).unwrap() >= resident);
         assert!(cpu_of_threads(me).unwrap() > before);
-        assert!(cpu(me).is_ok());
+        assert!(cpu(me).is_ok() && thread_waited().is_ok());
     }
 }

@@ -10,6 +10,9 @@
 //! where the system places them, and how deep a processor sleeps meanwhile, would be most of what is measured. With 64
 //! nothing is pinned, for neither: the product has several threads, and may have the machine as the floor may.
 //!
+//! A machine that others use is no place for this: the floor is one thread and waits for a processor after each of its
+//! sleeps. How much it did is in the note; where it is more than a few per cent the ratio says nothing.
+//!
 //! How many messages: as the floor does in about [`SPAN`], found once.
 
 use std::{path::PathBuf, time::Duration};
@@ -40,6 +43,8 @@ struct Figures {
     cpu: f64,
     /// What the process that did less did of it all.
     share: f64,
+    /// What part of the time the floor's thread was ready and others of the machine ran: a sign of a busy machine.
+    waited: f64,
 }
 
 /// Bytes of a payload.
@@ -92,7 +97,10 @@ impl Embedded {
         let _echo = Echo::open(&socket, self.pins(stage).handler)?;
         let run = || floor::run(site.folder(), &socket, count, self.in_flight, PAYLOAD);
         let taken = self.pins(stage).asker.with(run)?;
-        Ok(Figures::new(count, taken.time, taken.cpu, 1.0))
+        Ok(Figures {
+            waited: taken.waited.as_secs_f64() / taken.time.as_secs_f64(),
+            ..Figures::new(count, taken.time, taken.cpu, 1.0)
+        })
     }
 
     fn product(&self, stage: &Stage, count: u64) -> anyhow::Result<Figures> {
@@ -146,6 +154,10 @@ impl Case for Embedded {
         let ratio = median(&rounds.map(|(ours, floor)| ours.hops / floor.hops).collect::<Vec<_>>());
         let mut note = vec![format!("{ratio:.2} of the floor of the same round (median)")];
         note.push(format!("CPU {cpu:.1} ms per 1,000 hops, floor {floor_cpu:.1}"));
+        let waited = middle(&self.floor, |it| it.waited) * 100.0;
+        note.push(format!(
+            "the floor waited {waited:.0} % of its time for a processor that others had"
+        ));
         if self.in_flight == 1 {
             let added = 1e6 / ours - 1e6 / floor;
             note.push(format!("{added:.0} us added to a hop"));
@@ -165,6 +177,7 @@ impl Figures {
             hops: float(hops) / time.as_secs_f64(),
             cpu: cpu.as_secs_f64() * 1e6 / float(hops),
             share,
+            waited: 0.0,
         }
     }
 }

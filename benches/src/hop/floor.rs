@@ -21,7 +21,7 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use benches::{clock, message};
+use benches::{clock, message, procfs};
 use nix::sys::socket::{setsockopt, sockopt::SndBuf};
 use rusqlite::{Connection, params};
 
@@ -32,6 +32,8 @@ use crate::case::rest;
 pub(crate) struct Taken {
     pub(crate) time: Duration,
     pub(crate) cpu: Duration,
+    /// Ready to run, while others of the machine ran.
+    pub(crate) waited: Duration,
 }
 
 struct Row {
@@ -55,11 +57,12 @@ pub(crate) fn run(folder: &Path, socket: &Path, count: u64, in_flight: usize, le
         streams.push(connect(socket)?);
     }
     rest();
-    let (begun, cpu) = (Instant::now(), clock::thread_cpu());
+    let (begun, cpu, waited) = (Instant::now(), clock::thread_cpu(), procfs::thread_waited()?);
     let done = work(&db, &mut streams)?;
     let taken = Taken {
         time: begun.elapsed(),
         cpu: clock::thread_cpu().saturating_sub(cpu),
+        waited: procfs::thread_waited()?.saturating_sub(waited),
     };
     let left: i64 = db.query_row("SELECT count(*) FROM output", [], |row| row.get(0))?;
     ensure!(
