@@ -258,9 +258,7 @@ mod tests {
     #[test]
     fn one_that_was_killed_or_leaves_is_dying_and_one_that_sleeps_is_not() {
         let line = |state: &str, flags: u64, waiting: u64| {
-            format!(
-                "7 (a) b) {state} 1 7 7 0 -1 {flags} 0 0 0 0 0 0 0 0 20 0 9 0 1234 0 0 0 0 0 0 0 0 {waiting} 0 0\n"
-            )
+            format!("7 (a) b) {state} 1 7 7 0 -1 {flags} 0 0 0 0 0 0 0 0 20 0 9 0 1234 0 0 0 0 0 0 0 0 {waiting} 0 0\n")
         };
         let read = |line: String| {
             let stat = parse(&line).unwrap();
