@@ -83,6 +83,8 @@ impl Drain {
         F::Output: Send + 'static,
     {
         let hold = self.hold();
+        // Boxed once: each wrapper around a large future would otherwise hold, and move, a copy of its size.
+        let future = Box::pin(future);
         task::spawn(name.into(), async move {
             let output = future.await;
             drop(hold);

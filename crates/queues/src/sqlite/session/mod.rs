@@ -208,13 +208,14 @@ impl Session {
         if let Some(outbox) = nudge {
             outbox.requests.nudge();
         }
+        // New work first: it has a handler to go to.
+        if let Some(tray) = wake {
+            tray.wake();
+        }
         for (waiter, reply) in waiters {
             if let Err(Reply::Taken(Some(given))) = waiter.send(reply) {
                 self.hand_back(given.claim);
             }
-        }
-        if let Some(tray) = wake {
-            tray.wake();
         }
     }
 
