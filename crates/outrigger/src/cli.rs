@@ -13,7 +13,7 @@ use crate::words::{Deadline, Header, Route, message_id};
 #[derive(Debug, Parser)]
 #[command(name = "outrigger", version, max_term_width = 100, arg_required_else_help = true)]
 pub struct Cli {
-    /// The configuration file [default: `$OUTRIGGER_CONFIG`, else `./outrigger.yaml`].
+    /// The configuration file [default: `$OUTRIGGER_CONFIG`, `$CONFIG_FILE`, else `./outrigger.yaml`].
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// What to do.
