@@ -26,6 +26,9 @@ pub trait Handler: Send + Sync + Debug {
     /// Dropping the future changes nothing.
     async fn ping(&self) -> Result<Liveness, HandlerError>;
 
+    /// Lets go of what is kept for later calls, such as idle connections: there will be none.
+    fn rest(&self) {}
+
     /// Its address, for messages to people.
     fn describe(&self) -> String;
 }

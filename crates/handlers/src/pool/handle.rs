@@ -68,8 +68,10 @@ impl Pool {
         let mut state = self.shared.lock();
         let mut last_exchange = None;
         let mut gone = None;
+        let mut handler = None;
         if let Some(member) = state.member(id) {
             member.leave();
+            handler = Some(Arc::clone(&member.handler));
             if !member.has_left() {
                 let (farewell, heard) = oneshot::channel();
                 member.farewells.push(farewell);
@@ -85,6 +87,10 @@ impl Pool {
             if let Some(heard) = last_exchange {
                 // The sender is dropped with the last exchange, or with the member.
                 let _ = heard.await;
+            }
+            // A handler that is asked to stop may wait for its connections to be closed.
+            if let Some(handler) = handler {
+                handler.rest();
             }
         }
     }

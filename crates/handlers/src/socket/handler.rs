@@ -125,6 +125,10 @@ impl Handler for SocketHandler {
             .map_err(|trouble: Trouble| trouble.of_ping(&self.peer.options))
     }
 
+    fn rest(&self) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     fn describe(&self) -> String {
         self.peer.options.path.display().to_string()
     }

@@ -1,11 +1,11 @@
 //! Plain handlers: connections kept, closed, lost, refused.
 
-use std::{io::Read, os::unix::net::UnixListener};
+use std::{io::Read, os::unix::net::UnixListener, sync::Arc};
 
-use handlers::{Handler, HandlerError, Liveness, SocketHandler, SocketOptions};
+use handlers::{Handler, HandlerError, Liveness, Ownership, Pool, SocketHandler, SocketOptions};
 use wire::{Interim, Json};
 
-use super::stand_in::{StandIn, ask, done, follow};
+use super::stand_in::{StandIn, ask, call, done, follow};
 
 #[tokio::test]
 async fn the_body_goes_out_and_the_result_comes_back_byte_for_byte() {
@@ -215,4 +215,20 @@ async fn two_sidecars_share_a_handler_that_serves_one_connection_after_the_other
         let (first, second) = tokio::join!(ask(&one, "1"), ask(&two, "2"));
         assert_eq!((first.unwrap(), second.unwrap()), (done("1"), done("2")));
     }
+}
+
+#[tokio::test]
+async fn a_handler_that_is_retired_finds_its_connections_closed() {
+    let stand_in = StandIn::new(|mut peer| {
+        let Some(request) = peer.request() else { return };
+        peer.reply(request);
+        peer.tell_the_end();
+    });
+    let pool = Pool::new("clean");
+    let member = pool.add(Arc::new(stand_in.handler()), 1, Ownership::Ours);
+    let mut slot = pool.slot().await;
+    assert_eq!(slot.call(&call("1"), &mut |_| {}).await.unwrap(), done("1"));
+    drop(slot);
+    pool.retire(member).await;
+    assert_eq!(stand_in.seen(), "closed after 0 bytes");
 }
