@@ -131,6 +131,27 @@ async fn a_file_that_is_deleted_while_in_use_is_an_error_that_says_so() {
 }
 
 #[tokio::test]
+async fn consumers_hear_that_the_file_was_deleted_though_nothing_happens() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state/queue.db");
+    let (owner, other) = (open(&path).await, open(&path).await);
+    let (mut one, mut two) = (
+        owner.consume("work", 1).await.unwrap(),
+        other.consume("work", 1).await.unwrap(),
+    );
+    std::fs::remove_dir_all(folder.path().join("state")).unwrap();
+    let both = async { tokio::join!(one.take(), two.take()) };
+    let (one, two) = tokio::time::timeout(Duration::from_secs(30), both).await.expect("told");
+    for told in [one, two] {
+        assert!(matches!(told, Err(QueueError::Unusable { .. })), "{told:?}");
+    }
+    for queue in [&owner, &other] {
+        let again = queue.consume("work", 1).await.map(drop);
+        assert!(matches!(again, Err(QueueError::Unusable { .. })), "{again:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_file_at_its_limit_takes_messages_again_when_others_left() {
     let folder = tempfile::tempdir().unwrap();
     let mut options = SqliteOptions::new(folder.path().join("queue.db"));

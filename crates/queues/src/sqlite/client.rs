@@ -12,7 +12,7 @@ use super::{
     fault::Fault,
     holder::Place,
     mailbox::{Mailbox, Woken},
-    protocol::{Answer, Request, VERSION},
+    protocol::{Answer, Request, UNASKED, VERSION},
     session::{Outbox, Session, hang_up},
     wire::{self, FrameWriter, Hello, Numbered},
 };
@@ -125,7 +125,7 @@ fn write_requests(session: &Session, outbox: &Outbox, stream: UnixStream, renew:
         }
         if woken == Woken::Time && session.holds() {
             batch.push(Numbered {
-                id: 0,
+                id: UNASKED,
                 request: Arc::new(Request::Renew),
             });
         }

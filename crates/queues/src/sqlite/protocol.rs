@@ -18,6 +18,9 @@ pub(super) const VERSION: u16 = 1;
 /// The largest body.
 pub(super) const MAX_BODY: u64 = 256 << 20;
 
+/// The number of what is said or told without being asked. A refusal for good under it is meant for every consumer.
+pub(super) const UNASKED: u64 = 0;
+
 /// One message, given out once: what a settle names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Claim {

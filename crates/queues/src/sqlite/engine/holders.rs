@@ -14,8 +14,9 @@ use std::{
 
 use super::{
     super::{
+        fault::Fault,
         ledger::{Consumer, Held, Ledger, Place},
-        protocol::{Answer, Claim, Reply},
+        protocol::{Answer, Claim, Reply, UNASKED},
     },
     Engine, Sink, Work,
 };
@@ -103,6 +104,15 @@ impl Holders {
     pub(super) fn send(&self, connection: u64, answers: Vec<Answer>) {
         if let Some(session) = self.sessions.get(&connection) {
             session.sink.send(answers);
+        }
+    }
+
+    /// Tells everyone that nothing goes any more, asked or not.
+    pub(super) fn tell_all(&self, fault: &Fault) {
+        for session in self.sessions.values() {
+            session
+                .sink
+                .send(vec![Answer::Reply(UNASKED, Reply::Refused(fault.clone()))]);
         }
     }
 

@@ -1,6 +1,11 @@
 //! Begins and ends an ownership: reads what the file says, and leaves it in order.
 
-use std::{collections::BTreeSet, path::Path, sync::Arc, time::Instant};
+use std::{
+    collections::BTreeSet,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use rusqlite::Connection;
 
@@ -17,6 +22,10 @@ use super::{
 
 /// Tokens of one epoch: the owner's number stands above them.
 const TOKEN_BITS: u32 = 40;
+
+/// How long the file is not looked at while nothing happens: a look costs microseconds, and whoever makes a fresh file
+/// in its place is to be told apart from us soon.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// What waits until the messages in the file were counted.
 pub(super) struct Uncounted {
@@ -152,6 +161,11 @@ impl FileWatch {
             identity: identity(path),
             checked: Instant::now(),
         }
+    }
+
+    /// When to look though nothing happens.
+    pub(super) fn at(&self) -> Instant {
+        self.checked + LOOK
     }
 
     /// Looks at most once a second.

@@ -184,6 +184,7 @@ impl Engine<'_> {
             && let Err(fault) = self.watch.check(&self.parts.path)
         {
             tracing::error!(path = %self.parts.path.display(), "queue file was deleted or replaced while in use");
+            self.holders.tell_all(&fault);
             self.broken = Some(fault);
         }
         if self.broken.is_some() {
@@ -228,6 +229,7 @@ impl Engine<'_> {
             hot,
             self.retry.at(),
             self.trims.at(),
+            Some(self.watch.at()),
             self.holders.at(self.parts.lease, now, &self.ledger),
         ];
         times.into_iter().flatten().min()

@@ -25,7 +25,7 @@ use super::{
     engine::{Asked, Mail, Staged},
     fault::Fault,
     mailbox::Mailbox,
-    protocol::{Answer, Claim, Given, Reply, Request},
+    protocol::{Answer, Claim, Given, Reply, Request, UNASKED},
     wire::Numbered,
 };
 use crate::{Again, Settle};
@@ -115,14 +115,14 @@ impl Session {
         let mut state = self.lock();
         state.route = route;
         let held = state.held.iter().map(|(claim, consumer)| (*claim, *consumer)).collect();
-        let _ = state.route.send(0, Arc::new(Request::Present(held)));
+        let _ = state.route.send(UNASKED, Arc::new(Request::Present(held)));
         for (consumer, tray) in &state.trays {
             let consume = Request::Consume {
                 consumer: *consumer,
                 queue: tray.queue.clone(),
                 credit: tray.credit(),
             };
-            let _ = state.route.send(0, Arc::new(consume));
+            let _ = state.route.send(UNASKED, Arc::new(consume));
         }
         let State {
             pending,
@@ -168,6 +168,7 @@ impl Session {
     pub(super) fn dispatch(&self, answers: Vec<Answer>) {
         let mut waiters = Vec::new();
         let mut wake: Option<Arc<Tray>> = None;
+        let mut lost = None;
         let mut state = self.lock();
         for answer in answers {
             match answer {
@@ -178,6 +179,11 @@ impl Session {
                         && let Some(other) = wake.replace(tray)
                     {
                         other.wake();
+                    }
+                }
+                Answer::Reply(UNASKED, reply) => {
+                    if let Reply::Refused(fault @ Fault::Unusable { .. }) = reply {
+                        lost = Some((fault, std::mem::take(&mut state.trays)));
                     }
                 }
                 Answer::Reply(id, reply) => {
@@ -215,6 +221,11 @@ impl Session {
         for (waiter, reply) in waiters {
             if let Err(Reply::Taken(Some(given))) = waiter.send(reply) {
                 self.hand_back(given.claim);
+            }
+        }
+        if let Some((fault, trays)) = lost {
+            for tray in trays.into_values() {
+                tray.end(&fault);
             }
         }
     }
