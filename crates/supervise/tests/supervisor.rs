@@ -54,14 +54,14 @@ struct Crew {
 impl Crew {
     /// Keeps one process that runs `script`, which finds itself in a folder of its own.
     fn start(script: &str, stop_grace: Duration) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir().expect("set up");
         let launcher = folder.path().join("launcher");
-        fs::write(&launcher, "#!/bin/sh\nshift 3\nexec \"$@\"\n").unwrap();
-        fs::set_permissions(&launcher, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::write(&launcher, "#!/bin/sh\nshift 3\nexec \"$@\"\n").expect("set up");
+        fs::set_permissions(&launcher, fs::Permissions::from_mode(0o755)).expect("set up");
         let (pool, intake, drain) = (Pool::new("a"), Drain::new(), Drain::new());
-        let console = Console::new(Style::Plain).unwrap();
+        let console = Console::new(Style::Plain).expect("set up");
         let records = folder.path().join("run");
-        let supervisor = Supervisor::new(&records, &launcher, console, intake.clone(), drain.clone()).unwrap();
+        let supervisor = Supervisor::new(&records, &launcher, console, intake.clone(), drain.clone()).expect("set up");
         let spec = ProcessSpec {
             actor: "a".into(),
             words: vec!["sh".into(), "-c".into(), format!("echo $$ >> starts; {script}")],
