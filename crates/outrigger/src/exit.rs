@@ -3,7 +3,7 @@
 //! Codes are those of sysexits, and this is the only place that knows them. An error is told as what happened, why, and
 //! what to do; a reader that has gone away is no error to tell of.
 
-use std::{error::Error, fmt::Write as _, process::ExitCode};
+use std::{error::Error, fmt::Write as _, io::{self, Write as _}, process::ExitCode};
 
 use chassis::config::ConfigError;
 use queues::QueueError;
@@ -93,10 +93,12 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
         return code.into();
     }
     let paint = Paint::new(terminal::stderr_has_colour());
-    match find::<ConfigError>(error) {
-        Some(config) => eprint!("{}", config.render(terminal::stderr_colour())),
-        None => eprint!("{}", render(error, paint)),
-    }
+    let text = match find::<ConfigError>(error) {
+        Some(config) => config.render(terminal::stderr_colour()),
+        None => render(error, paint),
+    };
+    // Nobody may be reading; the exit code still tells.
+    let _ = io::stderr().write_all(text.as_bytes());
     code.into()
 }
 

@@ -7,7 +7,7 @@ use std::{
     io,
     os::{
         fd::AsRawFd,
-        unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+        unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
         unix::net::{UnixListener, UnixStream},
     },
     path::{Path, PathBuf},
@@ -105,7 +105,8 @@ impl Place {
     }
 
     /// Listens in place of an owner that is gone.
-    pub(super) fn listen(&self) -> io::Result<UnixListener> {
+    /// The socket and its inode.
+    pub(super) fn listen(&self) -> io::Result<(UnixListener, u64)> {
         let path = self.folder.join("socket");
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -113,15 +114,20 @@ impl Place {
         }
         let listener = self.short(UnixListener::bind)?;
         fs::set_permissions(&path, Permissions::from_mode(0o600))?;
-        Ok(listener)
+        let inode = fs::metadata(&path)?.ino();
+        Ok((listener, inode))
     }
 
     pub(super) fn connect(&self) -> io::Result<UnixStream> {
         self.short(UnixStream::connect)
     }
 
-    pub(super) fn unlisten(&self) {
-        let _ = fs::remove_file(self.folder.join("socket"));
+    /// Removes the socket, unless another process has put its own there.
+    pub(super) fn unlisten(&self, inode: u64) {
+        let path = self.folder.join("socket");
+        if fs::metadata(&path).is_ok_and(|file| file.ino() == inode) {
+            let _ = fs::remove_file(path);
+        }
     }
 
     /// Calls with a path to the socket that is short enough for the system.

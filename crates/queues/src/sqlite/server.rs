@@ -6,7 +6,10 @@
 use std::{
     io::{self, BufReader, BufWriter, Write},
     net::Shutdown,
-    os::unix::net::{UnixListener, UnixStream},
+    os::{
+        fd::OwnedFd,
+        unix::net::{UnixListener, UnixStream},
+    },
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -29,6 +32,9 @@ const BUFFER: usize = 64 << 10;
 pub(super) struct Server {
     place: Place,
     shared: Arc<Shared>,
+    /// The listening socket itself: its path may be another's by the time we stop.
+    socket: UnixStream,
+    inode: u64,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -41,7 +47,8 @@ struct Shared {
 
 impl Server {
     pub(super) fn start(place: &Place, mailbox: Arc<Mailbox<Mail>>, epoch: u64) -> io::Result<Self> {
-        let listener = place.listen()?;
+        let (listener, inode) = place.listen()?;
+        let socket = UnixStream::from(OwnedFd::from(listener.try_clone()?));
         let shared = Arc::new(Shared {
             mailbox,
             epoch,
@@ -55,6 +62,8 @@ impl Server {
         Ok(Self {
             place: place.clone(),
             shared,
+            socket,
+            inode,
             thread: Some(thread),
         })
     }
@@ -63,12 +72,11 @@ impl Server {
     pub(super) fn stop(&mut self) {
         let Some(thread) = self.thread.take() else { return };
         self.shared.stopping.store(true, Ordering::SeqCst);
-        // Accepting ends with the next connection: this one.
-        let woken = self.place.connect();
-        if woken.is_ok() && thread.join().is_err() {
+        let ended = self.socket.shutdown(Shutdown::Both);
+        if ended.is_ok() && thread.join().is_err() {
             tracing::error!("the queue's listener panicked");
         }
-        self.place.unlisten();
+        self.place.unlisten(self.inode);
         let open = std::mem::take(&mut *self.shared.open.lock().unwrap_or_else(PoisonError::into_inner));
         for (stream, thread) in open {
             let _ = stream.shutdown(Shutdown::Both);
