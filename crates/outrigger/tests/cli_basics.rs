@@ -2,11 +2,14 @@
 
 mod desk;
 
-use std::{io::pipe, process::Stdio};
+use std::{
+    io::{BufRead, BufReader, pipe},
+    process::{Command, Stdio},
+};
 
 use desk::{Desk, ONE_ACTOR, Ran};
 use insta::assert_snapshot;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 #[test]
 fn the_help_names_every_command() {
@@ -35,7 +38,8 @@ fn the_help_names_every_command() {
 
     Options:
           --config <FILE>
-              The configuration file [default: `$OUTRIGGER_CONFIG`, else `./outrigger.yaml`]
+              The configuration file [default: `$OUTRIGGER_CONFIG`, `$CONFIG_FILE`, else
+              `./outrigger.yaml`]
 
       -h, --help
               Print help (see a summary with '-h')
@@ -57,8 +61,8 @@ fn the_help_of_send_says_where_work_comes_from() {
       [-]      A payload a line from standard input, written as `-`
 
     Options:
-          --config <FILE>        The configuration file [default: `$OUTRIGGER_CONFIG`, else
-                                 `./outrigger.yaml`]
+          --config <FILE>        The configuration file [default: `$OUTRIGGER_CONFIG`, `$CONFIG_FILE`,
+                                 else `./outrigger.yaml`]
           --payload <JSON>       One payload, as JSON; its bytes are passed on unchanged
           --file <FILE>          A payload a line; `-` is standard input. Of a file every line is
                                  checked before the first is sent
@@ -312,4 +316,24 @@ fn a_handler_process_becomes_its_program_and_only_for_its_parent() {
     let folder = desk.path().to_str().unwrap();
     let ran = Ran::of(desk.command(&["__exec", &parent, "--", "pwd"]).output().unwrap()).done();
     assert!(ran.out.trim_end().ends_with(folder), "{ran:?}");
+}
+
+#[test]
+fn a_handler_that_others_have_yet_to_start_is_worth_a_word() {
+    let desk = Desk::with_config(ONE_ACTOR);
+    let mut sidecar = desk.start(&["run"]);
+    let mut said = BufReader::new(sidecar.stderr.take().unwrap())
+        .lines()
+        .map(Result::unwrap);
+    let word = said.find(|line| line.contains("no handler yet")).unwrap();
+    let word: Value = serde_json::from_str(&word).unwrap();
+    assert_eq!(
+        (&word["level"], &word["actor"], &word["socket"]),
+        (&json!("WARN"), &json!("a"), &json!("a.sock"))
+    );
+
+    let stopped = Command::new("kill").args(["-TERM", &sidecar.id().to_string()]).status();
+    assert!(stopped.unwrap().success());
+    assert!(said.any(|line| line.contains("all work in flight is settled")));
+    assert!(sidecar.wait().unwrap().success());
 }

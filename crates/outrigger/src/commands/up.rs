@@ -19,6 +19,9 @@ const HURRY: Duration = Duration::from_secs(10);
 /// `run` leaves before Kubernetes does it for us: its own grace is 30 s.
 const RUN_GRACE: Duration = Duration::from_secs(25);
 
+/// When a handler of somebody else's that is not there is worth a word; our own have theirs from the supervisor.
+const PATIENCE: Duration = Duration::from_secs(3);
+
 /// Serves what the configuration declares until SIGTERM or SIGINT, then drains. `only` is the actor that
 /// `OUTRIGGER_ACTOR` names.
 ///
@@ -49,7 +52,7 @@ pub async fn serve(
         "serving"
     );
     tokio::select! {
-        () = running.ready() => {
+        () = ready(&running, loaded) => {
             info!("ready");
             drain.begun().await;
         }
@@ -69,4 +72,22 @@ pub async fn serve(
             Ok(Code::Unfinished.into())
         }
     }
+}
+
+/// Waits until every actor takes messages, and says once whose handler others have yet to start.
+async fn ready(running: &Running, loaded: &Loaded<Root>) {
+    if tokio::time::timeout(PATIENCE, running.ready()).await.is_ok() {
+        return;
+    }
+    for part in running.unready() {
+        let actor = loaded.value.actors.get(&part.component);
+        if let Some(socket) = actor.and_then(|actor| actor.handler.socket.as_ref()) {
+            warn!(
+                actor = part.component,
+                socket = %socket.display(),
+                "no handler yet, still waiting: somebody else has to start it on this socket"
+            );
+        }
+    }
+    running.ready().await;
 }

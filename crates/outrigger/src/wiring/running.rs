@@ -11,6 +11,7 @@ use chassis::{
 use messages::{Observer, Plane};
 use queues::{Queue, QueueSpec};
 use supervise::{Console, Record, Style, Supervisor, clean_environment};
+use wire::status::Unready;
 
 use super::{
     actors::{self, Launch, Mode, Served},
@@ -139,6 +140,11 @@ impl Running {
     /// Waits until every actor takes messages.
     pub async fn ready(&self) {
         self.health.ready().await;
+    }
+
+    /// Every actor that takes no messages yet, and why.
+    pub fn unready(&self) -> Vec<Unready> {
+        self.health.readiness().reasons
     }
 
     /// Drains and stops everything, in order: intake, work in flight, handler processes, the queue, the admin server.
