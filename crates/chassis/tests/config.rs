@@ -274,3 +274,29 @@ fn a_later_check_of_the_world_gets_its_lines_too() {
         "outrigger.yaml:3:23: error: no socket stands there; start the handler first"
     );
 }
+
+#[test]
+fn the_rules_of_a_section_are_checked_in_the_same_round_as_the_schema() {
+    let text = "
+actors:
+  one:
+    handler: { run: x }
+    timout: 1s
+  two:
+    handler: { run: x }
+    timeout: 0
+  three:
+    handler: { run: x }
+    timeout: soon
+";
+    let error = load(text, &[]).unwrap_err();
+    let paths: Vec<_> = error
+        .findings()
+        .iter()
+        .map(|finding| finding.path.to_string())
+        .collect();
+    assert_eq!(
+        paths,
+        ["actors.one.timout", "actors.two.timeout", "actors.three.timeout"]
+    );
+}

@@ -3,7 +3,12 @@
 //! Codes are those of sysexits, and this is the only place that knows them. An error is told as what happened, why, and
 //! what to do; a reader that has gone away is no error to tell of.
 
-use std::{error::Error, fmt::Write as _, io::{self, Write as _}, process::ExitCode};
+use std::{
+    error::Error,
+    fmt::Write as _,
+    io::{self, Write as _},
+    process::ExitCode,
+};
 
 use chassis::config::ConfigError;
 use queues::QueueError;

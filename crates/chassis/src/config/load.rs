@@ -11,7 +11,7 @@ use super::schema::Schema;
 use super::sources::{Document, Sources};
 use super::tree::{Data, Node, Place};
 use super::words::Subject;
-use super::{ConfigError, Findings, Formats, Path, Severity, environment, schema, walk, yaml};
+use super::{ConfigError, Findings, Formats, Path, Severity, environment, schema, sound, walk, yaml};
 
 /// A configuration, or a section of one.
 ///
@@ -108,6 +108,9 @@ pub fn load<T: Config>(sources: &Sources) -> Result<Loaded<T>, ConfigError> {
     // One finding a value: what could not be read at all is not also said to be of a wrong type.
     notes.extend(walked.notes.into_iter().filter(|note| !broken.contains(&note.path)));
     if has_errors(&notes) {
+        let wrong = notes.iter().map(|note| note.path.clone()).collect();
+        let more = sound::remarks::<T>(tree.to_json(), wrong);
+        notes.extend(more.into_iter().map(|remark| place(remark, &tree)));
         return Err(fail(&secrets, notes, file));
     }
 
@@ -154,15 +157,7 @@ fn place(remark: Remark, tree: &Node) -> Note {
 
 /// What serde refused although the schema allowed it.
 fn refused(error: &serde_path_to_error::Error<serde_json::Error>, tree: &Node) -> Note {
-    let mut path = Path::root();
-    for segment in error.path() {
-        path = match segment {
-            serde_path_to_error::Segment::Seq { index } => path.index(*index),
-            serde_path_to_error::Segment::Map { key } => path.key(key),
-            serde_path_to_error::Segment::Enum { variant } => path.key(variant),
-            serde_path_to_error::Segment::Unknown => path,
-        };
-    }
+    let path = Path::of(error.path());
     let message = format!("{}: {}", Subject::Value(&path), error.inner());
     Note::error(&tree.locate(&path), &path, message)
 }

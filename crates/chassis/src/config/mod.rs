@@ -67,6 +67,7 @@ mod scalar;
 mod schema;
 mod secret;
 mod size;
+mod sound;
 mod sources;
 mod suggest;
 mod tree;

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::{Serialize, Serializer};
+use serde_path_to_error::Segment;
 
 /// The keys and indices from the root of a configuration to one of its values.
 ///
@@ -52,6 +53,16 @@ impl Path {
     /// Whether this is the path of the whole configuration.
     pub fn is_root(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Where serde met what it refused.
+    pub(super) fn of(path: &serde_path_to_error::Path) -> Self {
+        path.iter().fold(Self::root(), |path, segment| match segment {
+            Segment::Seq { index } => path.index(*index),
+            Segment::Map { key } => path.key(key),
+            Segment::Enum { variant } => path.key(variant),
+            Segment::Unknown => path,
+        })
     }
 
     pub(super) fn steps(&self) -> &[Step] {

@@ -3,11 +3,14 @@
 //! The one rule: stdout belongs to data, so nothing is ever logged there. Times are RFC 3339 in UTC. A line that cannot
 //! be written is lost, and nothing else with it: the work goes on where nobody reads the log any more.
 
-use std::io::{self, IsTerminal};
+use std::{
+    error::Error,
+    io::{self, IsTerminal},
+};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tracing::Subscriber;
+use tracing::{Subscriber, level_filters::LevelFilter};
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter, util::SubscriberInitExt as _};
 
 /// How log lines look.
@@ -51,7 +54,7 @@ pub enum LogError {
         filter: String,
         /// What is wrong with it.
         #[source]
-        source: tracing_subscriber::filter::ParseError,
+        source: Box<dyn Error + Send + Sync>,
     },
     /// Somebody has begun already.
     #[error("the log of this process has already begun")]
@@ -84,10 +87,20 @@ where
 }
 
 fn parse(filter: &str) -> Result<EnvFilter, LogError> {
-    EnvFilter::builder().parse(filter).map_err(|source| LogError::Filter {
+    let wrong = |source: Box<dyn Error + Send + Sync>| LogError::Filter {
         filter: filter.to_owned(),
         source,
-    })
+    };
+    // A word alone is a level here. The library would take one that it does not know for the name of a module, and
+    // then log nothing.
+    for word in filter.split(',').map(str::trim) {
+        if !word.is_empty() && !word.contains(['=', '[']) {
+            word.parse::<LevelFilter>().map_err(|source| wrong(source.into()))?;
+        }
+    }
+    EnvFilter::builder()
+        .parse(filter)
+        .map_err(|source| wrong(source.into()))
 }
 
 #[cfg(test)]
@@ -180,6 +193,16 @@ mod tests {
         let out = child.stderr(writer).output().unwrap();
         let said = String::from_utf8_lossy(&out.stdout);
         assert!(out.status.success() && said.contains("1 passed"), "{said}");
+    }
+
+    #[test]
+    fn a_word_that_is_no_level_is_an_error_and_not_the_name_of_a_module() {
+        for wrong in ["loud", "infoo", "info,loud"] {
+            assert!(check(wrong).is_err(), "{wrong}");
+        }
+        for right in ["info", "WARN", "off", "info,queues=debug", "queues=debug", ""] {
+            assert!(check(right).is_ok(), "{right}");
+        }
     }
 
     #[test]
