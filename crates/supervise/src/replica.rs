@@ -124,7 +124,7 @@ async fn watch(crew: &Arc<Crew>, mut hand: Hand) -> Departure {
                 Some(Event::TimedOut(_)) => {
                     let then = if crew.intake.is_begun() { "is stopped" } else { "is replaced by a fresh one" };
                     warn!(actor = crew.spec.actor, replica = hand.name, pid = hand.process.group(),
-                        "handler may be working on what nobody waits for and {then}");
+                        "handler did not answer in time and {then}");
                     retire(crew, hand);
                     return Departure::Retired;
                 }

@@ -116,10 +116,8 @@ impl Shared {
                 state.events.push(Event::Ready(id));
             }
             Change::Leaving => {
-                warn!(
-                    actor,
-                    handler, "handler may be working on what nobody waits for, it is given no more"
-                );
+                // Only ours leave like this, and the supervisor says so with the process's name.
+                debug!(actor, handler, "handler is given no more work");
                 state.events.push(Event::TimedOut(id));
             }
             Change::Down(cause @ Cause::Gone { .. }) => {
