@@ -15,10 +15,10 @@ pub(crate) struct Options {
     faults: bool,
 }
 
-/// Python's own tests: the runtime and the example.
-const PYTHON: &[(&str, &str)] = &[
-    ("Python runtime", "sdks/python/tests"),
-    ("digits example", "examples/digits"),
+/// Python's own tests, each with its folder and the one that imports start from.
+const PYTHON: &[(&str, &str, &str)] = &[
+    ("Python runtime", "sdks/python/tests", "sdks/python"),
+    ("digits example", "examples/digits", "examples/digits"),
 ];
 
 pub(crate) fn test(options: &Options) -> anyhow::Result<()> {
@@ -45,10 +45,10 @@ pub(crate) fn test(options: &Options) -> anyhow::Result<()> {
         tests.env("OUTRIGGER_FAULT_ROUNDS", "200");
     }
     run("tests and doc tests", tests)?;
-    for (name, folder) in PYTHON {
+    for (name, folder, top) in PYTHON {
         let mut python = command(
             "python3",
-            &["-m", "unittest", "discover", "--quiet", "-s", folder, "-t", folder],
+            &["-m", "unittest", "discover", "--quiet", "-s", folder, "-t", top],
         );
         python
             .env("PYTHONPATH", "sdks/python/src")
