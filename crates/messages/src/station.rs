@@ -199,9 +199,8 @@ impl Station {
     /// How many deliveries may be out: one for each slot that takes work, a probe's too, and those that handlers
     /// which take no more are still busy with; never more than the actor's concurrency.
     fn credit(&self, held: Option<&Slot>) -> usize {
-        let leaving = self.pool.readiness().borrow().leaving;
         let probe = usize::from(held.is_some_and(Slot::is_probe));
-        (self.pool.slots() + probe + leaving).min(self.concurrency)
+        (self.pool.room() + probe).min(self.concurrency)
     }
 
     fn tell(&self, ready: bool) {
