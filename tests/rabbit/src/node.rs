@@ -50,7 +50,7 @@ impl Node {
         self.layout.tls_url()
     }
 
-    /// The plain port.
+    /// The plain port, for a [`Proxy`](crate::Proxy) before it.
     pub fn address(&self) -> SocketAddr {
         SocketAddr::from(([127, 0, 0, 1], self.layout.ports.amqp))
     }
