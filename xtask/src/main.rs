@@ -1,10 +1,13 @@
-//! The one developer tool: `cargo xtask setup | test | bench | generate`.
+//! The one developer tool: `cargo xtask setup | services | test | bench | generate`.
 
 mod bench;
 mod generate;
+mod services;
 mod setup;
 mod shell;
 mod test;
+
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
@@ -23,6 +26,9 @@ struct Cli {
 enum Command {
     /// Install what the tests need and is missing, from Debian's packages.
     Setup,
+    /// A private `RabbitMQ` for tests and for trying things out.
+    #[command(subcommand)]
+    Services(services::Services),
     /// Everything that must hold: formatting, lints, every test, generated files unchanged.
     Test(test::Options),
     /// Measure floor and product in one run, interleaved.
@@ -32,11 +38,13 @@ enum Command {
     Generate(generate::Options),
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
-        Command::Setup => setup::setup(),
-        Command::Test(options) => test::test(&options),
-        Command::Bench(bench) => bench::run(&bench),
-        Command::Generate(options) => generate::generate(&options),
+        Command::Setup => setup::setup()?,
+        Command::Services(services) => return services::run(&services),
+        Command::Test(options) => test::test(&options)?,
+        Command::Bench(bench) => bench::run(&bench)?,
+        Command::Generate(options) => generate::generate(&options)?,
     }
+    Ok(ExitCode::SUCCESS)
 }

@@ -1,6 +1,9 @@
 //! Everything that must hold before a change lands.
 
+use std::env;
+
 use clap::Args;
+use rabbit_node::{Node, Settings, VARIABLE, standing};
 
 use crate::{
     generate, setup,
@@ -40,11 +43,16 @@ pub(crate) fn test(options: &Options) -> anyhow::Result<()> {
         "a build without the heavy parts",
         cargo(&["check", "--quiet", "-p", "outrigger", "--no-default-features"]),
     )?;
+    let broker = broker()?;
     let mut tests = cargo(&["test", "--workspace", "--quiet"]);
+    if let Some(broker) = &broker {
+        tests.env(VARIABLE, broker.url());
+    }
     if options.faults {
         tests.env("OUTRIGGER_FAULT_ROUNDS", "200");
     }
     run("tests and doc tests", tests)?;
+    drop(broker);
     for (name, folder, top) in PYTHON {
         let mut python = command(
             "python3",
@@ -56,4 +64,17 @@ pub(crate) fn test(options: &Options) -> anyhow::Result<()> {
         run(name, python)?;
     }
     generate::check()
+}
+
+/// A broker for the tests, empty, gone when they end in whichever way; none where the caller has named one.
+fn broker() -> anyhow::Result<Option<Node>> {
+    if env::var_os(VARIABLE).is_some() {
+        return Ok(None);
+    }
+    let folder = standing::folder().join("tests");
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder)?;
+    }
+    eprintln!("\n== RabbitMQ for the tests, in {}", folder.display());
+    Ok(Some(Node::start(&folder, &Settings::default())?))
 }
