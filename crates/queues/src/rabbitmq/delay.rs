@@ -69,7 +69,10 @@ pub(super) async fn declare(shared: &Shared, name: &str, target: &str, longest_m
     let declared = topology::declare(&channel, name, durable, arguments(target, longest_ms)).await?;
     declared.map_err(|error| match trouble::refusal(&error) {
         Some((Refusal::Precondition | Refusal::Access | Refusal::Locked, said)) => QueueError::Refused {
-            what: format!("cannot declare `{name}`, where messages of `{target}` wait: {}", trouble::plain(&said)),
+            what: format!(
+                "cannot declare `{name}`, where messages of `{target}` wait: {}",
+                trouble::plain(&said)
+            ),
             cure: "let this user configure and write queues of this name, and delete one that others made".to_owned(),
             source: Some(error.into()),
         },
@@ -157,7 +160,10 @@ mod tests {
     #[test]
     fn a_wait_goes_into_the_next_power_of_two() {
         let level = |ms| Level::of(Duration::from_millis(ms)).0;
-        assert_eq!([1, 2, 3, 250, 1000, 1024, 1025].map(level), [1, 2, 4, 256, 1024, 1024, 2048]);
+        assert_eq!(
+            [1, 2, 3, 250, 1000, 1024, 1025].map(level),
+            [1, 2, 4, 256, 1024, 1024, 2048]
+        );
         assert_eq!(Level::of(Duration::from_secs(1)).queue("clean"), "clean.delay.1024ms");
         assert_eq!(milliseconds(Duration::from_micros(1)), 1);
         assert_eq!(milliseconds(Duration::MAX), LONGEST);

@@ -116,7 +116,12 @@ impl Intake {
             Over::Lost(why) => Some(why),
         };
         let lost = why.is_some();
-        let mut pending: BTreeMap<u64, Ended> = self.desk.lose(why).into_iter().map(|ended| (ended.tag, ended)).collect();
+        let mut pending: BTreeMap<u64, Ended> = self
+            .desk
+            .lose(why)
+            .into_iter()
+            .map(|ended| (ended.tag, ended))
+            .collect();
         if lost {
             for (tag, out) in std::mem::take(&mut self.out) {
                 let pending = pending.remove(&tag).map(|ended| (ended.ending, ended.told));
@@ -169,7 +174,9 @@ impl Intake {
     /// Changes how many messages the broker sends unasked; none gives back what was not handed out.
     async fn order(&mut self, prefetch: u16) -> Result<(), Error> {
         if let Some(mut feed) = self.feed.take() {
-            self.channel.basic_cancel(feed.tag.clone(), BasicCancelOptions::default()).await?;
+            self.channel
+                .basic_cancel(feed.tag.clone(), BasicCancelOptions::default())
+                .await?;
             // What was on its way when it was canceled.
             while let Some(Ok(delivery)) = feed.stream.next().await {
                 self.accept(delivery);
@@ -209,7 +216,11 @@ impl Intake {
             None => {
                 self.feed = None;
                 Err(Over::Lost(
-                    format!("RabbitMQ ended the consumer of queue `{}`: the queue was deleted, or is moving", self.queue).into(),
+                    format!(
+                        "RabbitMQ ended the consumer of queue `{}`: the queue was deleted, or is moving",
+                        self.queue
+                    )
+                    .into(),
                 ))
             }
         }
@@ -224,7 +235,10 @@ impl Intake {
         } = delivery;
         self.tags.given(tag);
         let marks = Marks::read(&properties);
-        let arrival = self.shared.afloat.arrive(&self.queue, &data, marks.parking.is_some(), &self.desk, tag);
+        let arrival = self
+            .shared
+            .afloat
+            .arrive(&self.queue, &data, marks.parking.is_some(), &self.desk, tag);
         let hold = match arrival {
             Arrival::New => {
                 let tally = marks.tally(&properties, self.shared.options.queue_type);
@@ -254,7 +268,10 @@ impl Intake {
 
     /// Tells the broker what has ended.
     async fn tell(&mut self, endings: Vec<Ended>) -> Result<(), Over> {
-        let done = endings.iter().filter(|ended| ended.ending == Ending::Done).map(|ended| ended.tag);
+        let done = endings
+            .iter()
+            .filter(|ended| ended.ending == Ending::Done)
+            .map(|ended| ended.tag);
         let acks = self.tags.finished(done.collect());
         let back: Vec<u64> = endings
             .iter()
@@ -275,7 +292,9 @@ impl Intake {
         }));
         let told = tokio::try_join!(acks, nacks);
         for ended in endings {
-            let Some(out) = self.out.remove(&ended.tag) else { continue };
+            let Some(out) = self.out.remove(&ended.tag) else {
+                continue;
+            };
             match &told {
                 // Whoever settled may have gone.
                 Ok(_) => drop(ended.told.send(())),

@@ -143,7 +143,10 @@ impl Link {
                 match event {
                     Event::ConnectionBlocked(reason) => {
                         blocked.store(true, Ordering::Relaxed);
-                        warn!(broker, reason, "RabbitMQ takes no messages for now (a memory or disk alarm): puts wait");
+                        warn!(
+                            broker,
+                            reason, "RabbitMQ takes no messages for now (a memory or disk alarm): puts wait"
+                        );
                     }
                     Event::ConnectionUnblocked => {
                         blocked.store(false, Ordering::Relaxed);

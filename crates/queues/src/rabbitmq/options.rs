@@ -143,16 +143,15 @@ impl TlsFiles {
 /// # Errors
 /// [`QueueError::BadUrl`] with what is wrong and what would be right; the password is masked.
 pub(super) fn read_url(url: &str, tls: &TlsFiles) -> Result<AMQPUri, QueueError> {
-    let bad = |why: String| QueueError::BadUrl {
-        url: masked(url),
-        why,
-    };
+    let bad = |why: String| QueueError::BadUrl { url: masked(url), why };
     let mut uri: AMQPUri = url.parse().map_err(|why: String| {
         let why = why.replace(url, &masked(url));
         bad(format!("{why}: write `amqp://user:password@host:port/vhost`"))
     })?;
     if uri.scheme == AMQPScheme::AMQP && !tls.is_empty() {
-        return Err(bad("`rabbitmq.tls` is set, but this is not encrypted: write `amqps://`".to_owned()));
+        return Err(bad(
+            "`rabbitmq.tls` is set, but this is not encrypted: write `amqps://`".to_owned(),
+        ));
     }
     if uri.vhost.is_empty() {
         // By the letter of the AMQP URI rules a last slash names the virtual host without a name; whoever writes one
@@ -180,7 +179,9 @@ pub(super) fn masked(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else {
         return url.to_owned();
     };
-    let (authority, path) = rest.split_once('/').map_or((rest, None), |(before, after)| (before, Some(after)));
+    let (authority, path) = rest
+        .split_once('/')
+        .map_or((rest, None), |(before, after)| (before, Some(after)));
     let authority = match authority.rsplit_once('@') {
         Some((user, host)) => match user.split_once(':') {
             Some((user, _password)) => format!("{user}:***@{host}"),
@@ -216,8 +217,14 @@ mod tests {
         assert_eq!(masked("amqp://u:p@h:1/v"), "amqp://u:***@h:1/v");
         assert_eq!(masked("amqp://u:p%40@h"), "amqp://u:***@h");
         assert_eq!(masked("amqp://h/%2f"), "amqp://h/%2f");
-        for url in ["amqp://u:secret@h:99999/", "amqp://u:secret@/v?heartbeat=x", "amqp://u:secret@h:x"] {
-            let said = read_url(url, &TlsFiles::default()).map(drop).map_err(|error| error.to_string());
+        for url in [
+            "amqp://u:secret@h:99999/",
+            "amqp://u:secret@/v?heartbeat=x",
+            "amqp://u:secret@h:x",
+        ] {
+            let said = read_url(url, &TlsFiles::default())
+                .map(drop)
+                .map_err(|error| error.to_string());
             if let Err(said) = said {
                 assert!(!said.contains("secret"), "{said}");
             }
@@ -229,7 +236,10 @@ mod tests {
         for url in ["amqp://h", "amqp://h/", "amqp://h/%2f"] {
             assert_eq!(read_url(url, &TlsFiles::default()).expect(url).vhost, "/", "{url}");
         }
-        assert_eq!(read_url("amqp://h/shop", &TlsFiles::default()).expect("a URL").vhost, "shop");
+        assert_eq!(
+            read_url("amqp://h/shop", &TlsFiles::default()).expect("a URL").vhost,
+            "shop"
+        );
     }
 
     #[test]

@@ -143,7 +143,9 @@ async fn renew(shared: &Arc<Shared>, hold: &Arc<Hold>, lease: &Arc<Lease>) -> Re
     let channel = shared.take.channel().await?;
     loop {
         let get = channel.basic_get(lease.queue.as_ref().into(), BasicGetOptions::default());
-        let got = timed(get, "renew a lease").await?.map_err(|error| trouble::away("renew a lease", error))?;
+        let got = timed(get, "renew a lease")
+            .await?
+            .map_err(|error| trouble::away("renew a lease", error))?;
         let Some(got) = got else {
             return Ok(Renewal::Expired);
         };
@@ -153,7 +155,9 @@ async fn renew(shared: &Arc<Shared>, hold: &Arc<Hold>, lease: &Arc<Lease>) -> Re
             return Ok(Renewal::Expired);
         }
         let ack = channel.basic_ack(got.delivery.delivery_tag, BasicAckOptions::default());
-        timed(ack, "renew a lease").await?.map_err(|error| trouble::away("renew a lease", error))?;
+        timed(ack, "renew a lease")
+            .await?
+            .map_err(|error| trouble::away("renew a lease", error))?;
         if number == *copy {
             *copy += 1;
             let _ = timed(channel.close(200, "done".into()), "close a channel").await;

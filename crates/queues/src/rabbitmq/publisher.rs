@@ -179,7 +179,15 @@ async fn publish(channel: &Channel, parcels: &[&Parcel], first: u64) -> Vec<Resu
         }
         let (window, later) = rest.split_at(count);
         let number = first + confirms.len() as u64;
-        confirms.extend(join_all(window.iter().zip(number..).map(|(parcel, number)| write(channel, parcel, number))).await);
+        confirms.extend(
+            join_all(
+                window
+                    .iter()
+                    .zip(number..)
+                    .map(|(parcel, number)| write(channel, parcel, number)),
+            )
+            .await,
+        );
         rest = later;
     }
     confirms
@@ -195,7 +203,9 @@ async fn write(channel: &Channel, parcel: &Parcel, number: u64) -> Result<Publis
         properties = properties.with_expiration(expires.to_string().into());
     }
     let (exchange, key) = (parcel.exchange.as_ref().into(), parcel.key.as_ref().into());
-    channel.basic_publish(exchange, key, mandatory, &parcel.body, properties).await
+    channel
+        .basic_publish(exchange, key, mandatory, &parcel.body, properties)
+        .await
 }
 
 fn judge(parcel: &Parcel, outcome: Result<Confirmation, Error>, is_returned: bool) -> Sent {
@@ -203,7 +213,11 @@ fn judge(parcel: &Parcel, outcome: Result<Confirmation, Error>, is_returned: boo
         Ok(_) if is_returned => Sent::Unroutable,
         Ok(Confirmation::Ack(_)) => Sent::Safe,
         Ok(Confirmation::Nack(_)) => Sent::Away(
-            format!("RabbitMQ did not take a message for queue `{}`: it is full, or not available", parcel.queue).into(),
+            format!(
+                "RabbitMQ did not take a message for queue `{}`: it is full, or not available",
+                parcel.queue
+            )
+            .into(),
         ),
         Ok(Confirmation::NotRequested) => Sent::Away("the channel does not confirm".into()),
         Err(error) => match trouble::refusal(&error) {
@@ -245,8 +259,14 @@ mod tests {
     fn only_a_confirm_without_a_return_is_safe() {
         assert_eq!(judge(&parcel(1), Ok(Confirmation::Ack(None)), false), Sent::Safe);
         assert_eq!(judge(&parcel(1), Ok(Confirmation::Ack(None)), true), Sent::Unroutable);
-        assert!(matches!(judge(&parcel(1), Ok(Confirmation::Nack(None)), false), Sent::Away(_)));
-        assert!(matches!(judge(&parcel(1), Ok(Confirmation::NotRequested), false), Sent::Away(_)));
+        assert!(matches!(
+            judge(&parcel(1), Ok(Confirmation::Nack(None)), false),
+            Sent::Away(_)
+        ));
+        assert!(matches!(
+            judge(&parcel(1), Ok(Confirmation::NotRequested), false),
+            Sent::Away(_)
+        ));
         let lost = || Error::from(std::io::Error::from(std::io::ErrorKind::ConnectionReset));
         assert!(matches!(judge(&parcel(1), Err(lost()), false), Sent::Away(_)));
     }

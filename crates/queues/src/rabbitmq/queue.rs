@@ -160,7 +160,10 @@ impl Queue for RabbitQueue {
         opened.map_err(|error| match trouble::refusal(&error) {
             Some((Refusal::NotFound, _)) => missing(),
             Some((Refusal::Access, said)) => QueueError::Refused {
-                what: format!("RabbitMQ does not let this user read queue `{queue}`: {}", trouble::plain(&said)),
+                what: format!(
+                    "RabbitMQ does not let this user read queue `{queue}`: {}",
+                    trouble::plain(&said)
+                ),
                 cure: "give it the right with `rabbitmqctl set_permissions`".to_owned(),
                 source: Some(error.into()),
             },
@@ -336,7 +339,9 @@ impl Shared {
     pub(super) fn count_desks(&self, queue: &str, counts: impl Fn(&Desk) -> bool) -> u64 {
         let desks = self.lock_desks();
         let ours = desks.iter().filter(|(name, _)| &**name == queue);
-        ours.filter_map(|(_, desk)| desk.upgrade()).filter(|desk| counts(desk)).count() as u64
+        ours.filter_map(|(_, desk)| desk.upgrade())
+            .filter(|desk| counts(desk))
+            .count() as u64
     }
 
     fn add_desk(&self, queue: Arc<str>, desk: &Arc<Desk>) {
@@ -347,7 +352,11 @@ impl Shared {
 
     async fn close(&self) {
         self.closing.cancel();
-        let desks: Vec<_> = self.lock_desks().iter().filter_map(|(_, desk)| desk.upgrade()).collect();
+        let desks: Vec<_> = self
+            .lock_desks()
+            .iter()
+            .filter_map(|(_, desk)| desk.upgrade())
+            .collect();
         let quiet = async {
             for desk in &desks {
                 desk.leave();
@@ -395,7 +404,9 @@ impl Tries<'_> {
 
 /// Milliseconds since 1970.
 pub(super) fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 

@@ -68,10 +68,19 @@ impl Handout {
         }
         let copy = self.copy(again);
         if again.after.is_zero() {
-            let parcel = self.shared.parcel_straight(&self.hold.queue, self.hold.body.clone(), copy);
+            let parcel = self
+                .shared
+                .parcel_straight(&self.hold.queue, self.hold.body.clone(), copy);
             self.shared.put_all(vec![parcel], None).await?;
         } else {
-            delay::put(&self.shared, &self.hold.queue, self.hold.body.clone(), copy, again.after).await?;
+            delay::put(
+                &self.shared,
+                &self.hold.queue,
+                self.hold.body.clone(),
+                copy,
+                again.after,
+            )
+            .await?;
         }
         self.done().await
     }

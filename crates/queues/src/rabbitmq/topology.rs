@@ -67,7 +67,10 @@ impl Topology {
         self.exchange(&mut channel).await?;
         self.queue(&mut channel, queue).await?;
         if missing {
-            warn!(queue, "the queue was deleted and is declared again; what it held is lost");
+            warn!(
+                queue,
+                "the queue was deleted and is declared again; what it held is lost"
+            );
         }
         Ok(true)
     }
@@ -95,7 +98,12 @@ impl Topology {
 
     /// Every queue that was declared here or is known from the configuration.
     pub(super) fn names(&self) -> Vec<Arc<str>> {
-        let mut names: Vec<_> = self.lock().keys().cloned().chain(self.options.known.iter().cloned()).collect();
+        let mut names: Vec<_> = self
+            .lock()
+            .keys()
+            .cloned()
+            .chain(self.options.known.iter().cloned())
+            .collect();
         names.sort_unstable();
         names.dedup();
         names
@@ -104,13 +112,21 @@ impl Topology {
     /// The queues that are trimmed, and to what.
     pub(super) fn retained(&self) -> Vec<(Arc<str>, Retention)> {
         let declared = self.lock();
-        let retained = declared.iter().filter_map(|(name, retention)| Some((Arc::clone(name), (*retention)?)));
-        retained.filter(|(_, retention)| *retention != Retention::default()).collect()
+        let retained = declared
+            .iter()
+            .filter_map(|(name, retention)| Some((Arc::clone(name), (*retention)?)));
+        retained
+            .filter(|(_, retention)| *retention != Retention::default())
+            .collect()
     }
 
     /// Whether messages of a queue are trimmed by their age.
     pub(super) fn ages(&self, queue: &str) -> bool {
-        self.lock().get(queue).copied().flatten().is_some_and(|retention| retention.keep.is_some())
+        self.lock()
+            .get(queue)
+            .copied()
+            .flatten()
+            .is_some_and(|retention| retention.keep.is_some())
     }
 
     async fn exchange(&self, channel: &mut Channel) -> Result<(), QueueError> {
@@ -125,13 +141,18 @@ impl Topology {
         };
         match trouble::refusal(&error) {
             Some((Refusal::Precondition, said)) if self.options.existing == Existing::UseAsIs => {
-                warn!(exchange = name, said = trouble::plain(&said), "the exchange is of another kind, used as it is");
+                warn!(
+                    exchange = name,
+                    said = trouble::plain(&said),
+                    "the exchange is of another kind, used as it is"
+                );
                 *channel = self.link.channel().await?;
                 Ok(())
             }
             Some((Refusal::Precondition, said)) => Err(QueueError::Refused {
                 what: format!("exchange `{name}` exists and is another one: {}", trouble::plain(&said)),
-                cure: "name a durable topic exchange, or one that does not exist yet, in `rabbitmq.exchange`".to_owned(),
+                cure: "name a durable topic exchange, or one that does not exist yet, in `rabbitmq.exchange`"
+                    .to_owned(),
                 source: Some(error.into()),
             }),
             Some((Refusal::Access, said)) => Err(no_access(name, &said, error)),
@@ -147,7 +168,11 @@ impl Topology {
         if let Err(error) = declare(channel, queue, durable, arguments(self.options.queue_type)).await? {
             match trouble::refusal(&error) {
                 Some((Refusal::Precondition, said)) if self.options.existing == Existing::UseAsIs => {
-                    warn!(queue, said = trouble::plain(&said), "the queue has other arguments, used as it is");
+                    warn!(
+                        queue,
+                        said = trouble::plain(&said),
+                        "the queue has other arguments, used as it is"
+                    );
                     *channel = self.link.channel().await?;
                 }
                 Some((Refusal::Precondition, said)) => return Err(other_arguments(queue, &said, error)),
@@ -164,10 +189,12 @@ impl Topology {
             QueueBindOptions::default(),
             FieldTable::default(),
         );
-        timed(bound, "bind a queue").await?.map_err(|error| match trouble::refusal(&error) {
-            Some((Refusal::Access, said)) => no_access(queue, &said, error),
-            _ => trouble::away(format!("bind queue `{queue}` to exchange `{exchange}`"), error),
-        })
+        timed(bound, "bind a queue")
+            .await?
+            .map_err(|error| match trouble::refusal(&error) {
+                Some((Refusal::Access, said)) => no_access(queue, &said, error),
+                _ => trouble::away(format!("bind queue `{queue}` to exchange `{exchange}`"), error),
+            })
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Option<Retention>>> {
@@ -197,7 +224,11 @@ pub(super) async fn declare(
     options: QueueDeclareOptions,
     arguments: FieldTable,
 ) -> Result<Result<lapin::Queue, lapin::Error>, QueueError> {
-    timed(channel.queue_declare(queue.into(), options, arguments), "declare a queue").await
+    timed(
+        channel.queue_declare(queue.into(), options, arguments),
+        "declare a queue",
+    )
+    .await
 }
 
 /// Waits for an answer of the broker as long as one waits for such.
@@ -227,7 +258,10 @@ fn other_arguments(queue: &str, said: &str, error: lapin::Error) -> QueueError {
 
 fn no_access(name: &str, said: &str, error: lapin::Error) -> QueueError {
     QueueError::Refused {
-        what: format!("RabbitMQ does not let this user work with `{name}`: {}", trouble::plain(said)),
+        what: format!(
+            "RabbitMQ does not let this user work with `{name}`: {}",
+            trouble::plain(said)
+        ),
         cure: "give it the right to configure, write and read it with `rabbitmqctl set_permissions`".to_owned(),
         source: Some(error.into()),
     }
@@ -235,7 +269,10 @@ fn no_access(name: &str, said: &str, error: lapin::Error) -> QueueError {
 
 fn locked(name: &str, said: &str, error: lapin::Error) -> QueueError {
     QueueError::Refused {
-        what: format!("queue `{name}` belongs to another connection alone: {}", trouble::plain(said)),
+        what: format!(
+            "queue `{name}` belongs to another connection alone: {}",
+            trouble::plain(said)
+        ),
         cure: "use another name or `prefix`".to_owned(),
         source: Some(error.into()),
     }

@@ -43,7 +43,9 @@ pub(super) async fn trim(shared: &Shared) -> Result<(), QueueError> {
         if shared.count_desks(&queue, |_| true) > 0 {
             continue;
         }
-        let Some(seen) = shared.topology.look(&queue).await? else { continue };
+        let Some(seen) = shared.topology.look(&queue).await? else {
+            continue;
+        };
         if seen.ready > 0 && seen.consumers == 0 {
             trim_one(shared, &queue, retention, seen.ready).await?;
         }
@@ -61,7 +63,9 @@ async fn trim_one(shared: &Shared, queue: &str, retention: Retention, ready: u64
     while let Some(message) = get(&channel, queue).await? {
         if dropped < surplus || is_over(&message, retention.keep) {
             let ack = channel.basic_ack(message.delivery.delivery_tag, BasicAckOptions::default());
-            timed(ack, "trim a queue").await?.map_err(|error| trouble::away("trim a queue", error))?;
+            timed(ack, "trim a queue")
+                .await?
+                .map_err(|error| trouble::away("trim a queue", error))?;
             dropped += 1;
             continue;
         }
@@ -70,7 +74,9 @@ async fn trim_one(shared: &Shared, queue: &str, retention: Retention, ready: u64
             ..BasicNackOptions::default()
         };
         let nack = channel.basic_nack(message.delivery.delivery_tag, requeue);
-        timed(nack, "trim a queue").await?.map_err(|error| trouble::away("trim a queue", error))?;
+        timed(nack, "trim a queue")
+            .await?
+            .map_err(|error| trouble::away("trim a queue", error))?;
         break;
     }
     if dropped > 0 {
@@ -83,7 +89,9 @@ async fn trim_one(shared: &Shared, queue: &str, retention: Retention, ready: u64
 
 async fn get(channel: &Channel, queue: &str) -> Result<Option<BasicGetMessage>, QueueError> {
     let get = channel.basic_get(queue.into(), BasicGetOptions::default());
-    timed(get, "trim a queue").await?.map_err(|error| trouble::away("trim a queue", error))
+    timed(get, "trim a queue")
+        .await?
+        .map_err(|error| trouble::away("trim a queue", error))
 }
 
 /// Whether a message is older than it is kept; one that does not say since when it waits is not.

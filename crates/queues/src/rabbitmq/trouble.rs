@@ -104,6 +104,9 @@ mod tests {
         let said = "PRECONDITION_FAILED - message size 134217729 is larger than configured max size 134217728";
         assert_eq!(message_limit(said), Some(134_217_728));
         assert_eq!(message_limit("PRECONDITION_FAILED - inequivalent arg"), None);
-        assert_eq!(plain(said), "message size 134217729 is larger than configured max size 134217728");
+        assert_eq!(
+            plain(said),
+            "message size 134217729 is larger than configured max size 134217728"
+        );
     }
 }
