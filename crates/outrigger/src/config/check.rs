@@ -174,7 +174,11 @@ fn queue_url(url: &str) -> Result<(), String> {
         "sqlite" if cfg!(feature = "sqlite") => {
             Err("a file has to follow, as in `sqlite:.outrigger/queue.db`".to_owned())
         }
-        "amqp" | "amqps" | "nats" | "redis" | "sqs" => Err(format!("this build has no `{scheme}:`, only {TRANSPORTS}")),
+        #[cfg(feature = "rabbitmq")]
+        "amqp" | "amqps" => queues::rabbitmq::check_url(url),
+        #[cfg(not(feature = "rabbitmq"))]
+        "amqp" | "amqps" => Err(format!("this build has no `{scheme}:`, only {TRANSPORTS}")),
+        "nats" | "redis" | "sqs" => Err(format!("this build has no `{scheme}:`, only {TRANSPORTS}")),
         _ => Err(format!("it has to begin with {TRANSPORTS}")),
     }
 }
@@ -198,10 +202,11 @@ fn listen_address(address: &str) -> Result<(), String> {
 /// Bit 31 of a frame's length marks control frames.
 const LARGEST_FRAME: u64 = (1 << 31) - 1;
 
-const TRANSPORTS: &str = if cfg!(feature = "sqlite") {
-    "`sqlite:PATH` or `memory:`"
-} else {
-    "`memory:`"
+const TRANSPORTS: &str = match (cfg!(feature = "sqlite"), cfg!(feature = "rabbitmq")) {
+    (true, true) => "`sqlite:PATH`, `amqp://HOST`, `amqps://HOST` or `memory:`",
+    (true, false) => "`sqlite:PATH` or `memory:`",
+    (false, true) => "`amqp://HOST`, `amqps://HOST` or `memory:`",
+    (false, false) => "`memory:`",
 };
 
 #[cfg(test)]
@@ -257,9 +262,9 @@ mod tests {
     #[test]
     fn texts_have_their_forms() {
         assert_snapshot!(findings(
-            "queue: amqp://u:secret@h\nprefix: a b\nadmin: { listen: everywhere }\nlog: { level: \"queues=loud\" }\nactors: { _a: { handler: { socket: s } } }\n"
+            "queue: nats://u:secret@h\nprefix: a b\nadmin: { listen: everywhere }\nlog: { level: \"queues=loud\" }\nactors: { _a: { handler: { socket: s } } }\n"
         ), @r"
-        outrigger.yaml:1:8: error: `queue`: this build has no `amqp:`, only `sqlite:PATH` or `memory:`; write `sqlite:PATH`, or leave it out for `sqlite:.outrigger/queue.db`
+        outrigger.yaml:1:8: error: `queue`: this build has no `nats:`, only `sqlite:PATH`, `amqp://HOST`, `amqps://HOST` or `memory:`; write `sqlite:PATH` or `amqp://HOST`, or leave it out for `sqlite:.outrigger/queue.db`
         outrigger.yaml:2:9: error: `prefix` has to match `^[A-Za-z0-9._:-]{0,64}$`, and this is `a b`; use letters, digits, `.`, `_`, `:` and `-`, at most 64
         outrigger.yaml:3:18: error: `listen`: an address is `host:port`, as in `127.0.0.1:17001` or `[::1]:17001`
         outrigger.yaml:4:15: error: `level`: log level `queues=loud` is not a level (error, warn, info, debug, trace, off) or a list like `info,queues=debug`; without the key it is `info`

@@ -4,10 +4,12 @@
 //! every command; [`survey`] also looks at the machine, for those that are about to start something.
 
 mod check;
+mod rabbitmq;
 mod root;
 mod sources;
 mod survey;
 
-pub use root::Root;
-pub use sources::{chosen_actor, load};
+pub use rabbitmq::{DeclareQueues, RabbitMq};
+pub use root::{LongJobs, QueueType, Root};
+pub use sources::{QUEUE_FLAG, chosen_actor, load};
 pub use survey::survey;

@@ -43,6 +43,7 @@ fn with_short_forms(file: Option<&Path>, environment: &BTreeMap<String, String>)
     }
     sources = sources
         .with_overlay(Overlay::new("OUTRIGGER_QUEUE", "queue"))
+        .with_overlay(Overlay::new(QUEUE_FLAG, "queue"))
         .with_overlay(Overlay::new("OUTRIGGER_LOG", "log.level"));
     if let Some(dialect) = environment
         .get(DIALECT)
@@ -98,6 +99,8 @@ struct Names {
 
 impl config::Config for Names {}
 
+/// The command line's own word on the queue; it stands in the environment under this name, which no variable has.
+pub const QUEUE_FLAG: &str = "--queue";
 const ACTOR: &str = "OUTRIGGER_ACTOR";
 const SOCKET: &str = "OUTRIGGER_SOCKET";
 const DIALECT: &str = "OUTRIGGER_DIALECT";

@@ -5,12 +5,14 @@ use std::{collections::BTreeMap, ffi::OsString, num::NonZeroUsize, path::Path, s
 use anyhow::Context;
 use chassis::{
     config::Loaded,
+    guard::Backoff,
     lifecycle::{self, Drain, Health, Outcome},
     telemetry::Metrics,
 };
 use messages::{Observer, Plane};
-use queues::{Queue, QueueSpec};
+use queues::{Queue, QueueError, QueueSpec};
 use supervise::{Console, Record, Style, Supervisor, clean_environment};
+use tracing::warn;
 use wire::status::Unready;
 
 use super::{
@@ -18,7 +20,7 @@ use super::{
     admin::{self, ActorView},
     python,
 };
-use crate::config::Root;
+use crate::{config::Root, open};
 
 /// How a process is to run.
 #[derive(Debug)]
@@ -48,6 +50,8 @@ pub struct Running {
 
 /// Processes are stopped within their own grace; this is for what comes after.
 const PROCESSES_GRACE: Duration = Duration::from_secs(10);
+/// Between tries while the broker is away.
+const AWAY: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(10));
 
 impl Running {
     /// Opens the queue, declares what the configuration names, and starts every part. A signal begins `drain`.
@@ -80,8 +84,11 @@ impl Running {
         if options.mode == Mode::Up {
             Record::clear_leftovers(&records).await;
         }
-        let queue = queues::open(&root.queue, &loaded.folder).await?;
-        queue.declare(&queues_of(root)).await?;
+        let queue = open::queue(loaded).await?;
+        let is_broker = open::is_broker(root);
+        if !is_broker {
+            queue.declare(&queues_of(root)).await?;
+        }
 
         let (health, metrics) = (Health::new(), Metrics::with_process());
         let plane = Plane::new(
@@ -94,6 +101,9 @@ impl Running {
         );
         let views = served.iter().map(|actor| view(root, actor)).collect();
         let admin = admin::start(root, health.clone(), metrics, messages.clone(), queue.clone(), views).await?;
+        if is_broker {
+            declare(&*queue, root, &health).await?;
+        }
         let starts = options.mode == Mode::Up && served.iter().any(|actor| actor.config.handler.socket.is_none());
         let launch = if starts {
             Some(launch(&records, &state, options.environment, messages, processes)?)
@@ -156,6 +166,41 @@ impl Running {
         self.admin.stop().await;
         outcome
     }
+}
+
+/// Declares what the configuration names, on a broker that may be away for now: it is waited for, and `/readyz` says so.
+async fn declare(queue: &dyn Queue, root: &Root, health: &Health) -> Result<(), QueueError> {
+    let component = health.component("queue");
+    let mut steps = AWAY.steps();
+    loop {
+        match queue.declare(&queues_of(root)).await {
+            Err(error) if error.is_transient() => {
+                let wait = steps.failed(None);
+                component.not_ready(error.to_string());
+                warn!(
+                    error = in_full(&error),
+                    wait_ms = wait.as_millis(),
+                    "the broker is not available, waiting for it"
+                );
+                tokio::time::sleep(wait).await;
+            }
+            declared => {
+                component.remove();
+                return declared;
+            }
+        }
+    }
+}
+
+fn in_full(error: &dyn std::error::Error) -> String {
+    std::iter::successors(error.source(), |cause| cause.source()).fold(error.to_string(), |said, cause| {
+        let cause = cause.to_string();
+        if said.contains(&cause) {
+            said
+        } else {
+            format!("{said}: {cause}")
+        }
+    })
 }
 
 /// Every queue that the configuration declares: the actors' and both ends'.

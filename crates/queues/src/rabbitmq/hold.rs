@@ -100,6 +100,13 @@ impl Hold {
         matches!(*self.lock(), Seat::Parked(_))
     }
 
+    /// The copy of a parked message went back before it came again.
+    pub(super) fn expired(&self) {
+        if self.is_parked() {
+            self.set_adrift(None);
+        }
+    }
+
     /// Whether this delivery still stands for it.
     pub(super) fn is_at(&self, tag: u64) -> bool {
         matches!(&*self.lock(), Seat::Taken { tag: seat, .. } if *seat == tag)
@@ -167,13 +174,6 @@ impl Afloat {
     /// A message was parked.
     pub(super) fn parked(&self, hold: Arc<Hold>) {
         self.add(hold);
-    }
-
-    /// The copy of a parked message went back before it came again.
-    pub(super) fn expired(&self, hold: &Arc<Hold>) {
-        if hold.is_parked() {
-            hold.set_adrift(None);
-        }
     }
 
     /// Looks whether a message that came is one of these.

@@ -278,7 +278,9 @@ impl Intake {
             .filter(|ended| ended.ending == Ending::Requeue)
             .map(|ended| ended.tag)
             .collect();
-        back.iter().for_each(|tag| self.tags.returned(*tag));
+        for tag in &back {
+            self.tags.returned(*tag);
+        }
         let acks = try_join_all(acks.into_iter().map(|ack| {
             let options = BasicAckOptions { multiple: ack.multiple };
             self.channel.basic_ack(ack.tag, options)

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -31,7 +31,6 @@ pub(super) struct Link {
     current: Mutex<Option<Arc<Connection>>>,
     /// Connects that have ended, well or not.
     attempts: AtomicU64,
-    blocked: Arc<AtomicBool>,
     tasks: Drain,
 }
 
@@ -51,7 +50,6 @@ impl Link {
             role,
             current: Mutex::default(),
             attempts: AtomicU64::new(0),
-            blocked: Arc::default(),
             tasks,
         }
     }
@@ -67,11 +65,6 @@ impl Link {
             Ok(Err(error)) => Err(trouble::away(self.attempt("open a channel to"), error)),
             Err(_) => Err(self.silent("open a channel to")),
         }
-    }
-
-    /// Whether the broker takes no messages for now.
-    pub(super) fn is_blocked(&self) -> bool {
-        self.blocked.load(Ordering::Relaxed)
     }
 
     /// Ends the connection. What was not acknowledged goes back.
@@ -136,24 +129,20 @@ impl Link {
     /// Tells when the broker blocks and unblocks this connection.
     fn follow(&self, connection: &Connection) {
         let mut events = connection.events_listener();
-        let (blocked, broker) = (Arc::clone(&self.blocked), self.broker());
-        blocked.store(false, Ordering::Relaxed);
+        let broker = self.broker();
         self.tasks.spawn("RabbitMQ connection events", async move {
             while let Some(event) = events.next().await {
                 match event {
                     Event::ConnectionBlocked(reason) => {
-                        blocked.store(true, Ordering::Relaxed);
                         warn!(
                             broker,
                             reason, "RabbitMQ takes no messages for now (a memory or disk alarm): puts wait"
                         );
                     }
                     Event::ConnectionUnblocked => {
-                        blocked.store(false, Ordering::Relaxed);
                         info!(broker, "RabbitMQ takes messages again");
                     }
                     Event::Error(error) => {
-                        blocked.store(false, Ordering::Relaxed);
                         debug!(broker, %error, "connection lost");
                         return;
                     }

@@ -115,7 +115,7 @@ async fn park(shared: &Arc<Shared>, hold: Arc<Hold>, tag: u64) {
             Ok(Renewal::Expired) => {
                 warn!(queue = %hold.queue, "a parked message was not renewed in time: it is given out again");
                 lease.give_up();
-                shared.afloat.expired(&hold);
+                hold.expired();
                 break;
             }
             Err(error) => warn!(queue = %hold.queue, %error, "a lease could not be renewed for now, trying again"),

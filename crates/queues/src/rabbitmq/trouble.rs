@@ -43,31 +43,34 @@ pub(super) fn refusal(error: &Error) -> Option<(Refusal, String)> {
 
 /// Why no connection came about.
 pub(super) fn of_connect(error: Error, broker: &str) -> QueueError {
-    let refused = |what: String, cure: &str, source: Error| QueueError::Refused {
+    let refused = |what: String, cure: &str, source: Option<Error>| QueueError::Refused {
         what,
         cure: cure.to_owned(),
-        source: Some(source.into()),
+        source: source.map(Into::into),
     };
     match refusal(&error) {
         Some((Refusal::Access, _)) => refused(
             format!("RabbitMQ at {broker} does not know this user and password"),
             "put the right ones into the queue's URL (`amqp://user:password@host`); characters such as `@` and `/` are \
              written `%40` and `%2f`. The user `guest` may connect from the broker's own machine only",
-            error,
+            None,
         ),
         Some((Refusal::NotAllowed, said)) => refused(
             format!("RabbitMQ at {broker} refuses the virtual host: {}", plain(&said)),
             "name one that exists at the end of the URL (`amqp://host/vhost`), or make it with `rabbitmqctl add_vhost` \
              and give the user its permissions with `rabbitmqctl set_permissions`",
-            error,
+            None,
         ),
         _ if is_certificate(&error) => refused(
             format!("the certificate of RabbitMQ at {broker} is not trusted, or ours is refused"),
             "name its authority in `rabbitmq.tls.ca`, and the host by a name that its certificate has; where it asks \
              for a client certificate, set `rabbitmq.tls.cert` and `.key`",
+            Some(error),
+        ),
+        _ => away(
+            format!("cannot connect to RabbitMQ at {broker}: does it run there?"),
             error,
         ),
-        _ => away(format!("connect to RabbitMQ at {broker}"), error),
     }
 }
 
