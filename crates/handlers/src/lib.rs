@@ -9,8 +9,10 @@
 mod call;
 mod error;
 mod handler;
+mod limits;
 pub mod pool;
 pub mod socket;
+mod trouble;
 
 pub use call::Call;
 pub use error::{BadAnswer, HandlerError, Side};
