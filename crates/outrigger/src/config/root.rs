@@ -7,6 +7,8 @@ use messages::{ActorConfig, Ends};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::RabbitMq;
+
 /// What Outrigger runs on this machine: a queue, the actors that work on it, and where it can be watched.
 ///
 /// `outrigger up` and `outrigger run` read the same file; `run` starts no handler process.
@@ -23,6 +25,8 @@ pub struct Root {
     pub prefix: String,
     /// The kind of queue that is made on RabbitMQ; other transports have one kind. Default `quorum`.
     pub queue_type: QueueType,
+    /// What is particular to RabbitMQ.
+    pub rabbitmq: RabbitMq,
     /// The queues where routes end, and how long they keep what nobody takes.
     pub ends: Ends,
     /// The actors by name: letters, digits, `_` and `-`, at most 63, a letter or digit first. An actor with the name
@@ -41,6 +45,7 @@ impl Default for Root {
             queue: "sqlite:.outrigger/queue.db".to_owned(),
             prefix: String::new(),
             queue_type: QueueType::default(),
+            rabbitmq: RabbitMq::default(),
             ends: Ends::default(),
             actors: BTreeMap::new(),
             admin: Admin::default(),
@@ -52,7 +57,15 @@ impl Default for Root {
 impl Root {
     /// The full name of an actor's or an end's queue.
     pub fn queue_of(&self, actor: &str) -> String {
-        format!("{}{actor}", self.prefix)
+        match self.actors.get(actor).and_then(|config| config.queue.as_ref()) {
+            Some(queue) => queue.clone(),
+            None => format!("{}{actor}", self.prefix),
+        }
+    }
+
+    /// Whether an actor is one of the ends, where results and failures stay.
+    pub fn is_end(&self, actor: &str) -> bool {
+        actor == self.ends.happy_name() || actor == self.ends.error_name()
     }
 
     /// The full name of the queue where failed messages end.
@@ -62,7 +75,7 @@ impl Root {
 
     /// Whether the configuration itself declares an actor's queue: as an actor or as an end.
     pub fn declares(&self, actor: &str) -> bool {
-        self.actors.contains_key(actor) || actor == self.ends.happy_name() || actor == self.ends.error_name()
+        self.actors.contains_key(actor) || self.is_end(actor)
     }
 }
 

@@ -21,8 +21,8 @@ use crate::{
 
 /// Sends messages again to the actor where they failed.
 pub(super) async fn redrive(args: &DeadPick, queue: &Arc<dyn Queue>, root: &Root) -> anyhow::Result<ExitCode> {
-    let prefix: Arc<str> = root.prefix.as_str().into();
-    each(args, queue, root, Deed::Redrive { prefix }).await
+    let root_of = Arc::new(root.clone());
+    each(args, queue, root, Deed::Redrive { root: root_of }).await
 }
 
 /// Removes messages for good.
@@ -33,7 +33,7 @@ pub(super) async fn drop(args: &DeadPick, queue: &Arc<dyn Queue>, root: &Root) -
 /// What is done to a message.
 #[derive(Debug, Clone)]
 enum Deed {
-    Redrive { prefix: Arc<str> },
+    Redrive { root: Arc<Root> },
     Drop,
 }
 
@@ -154,9 +154,9 @@ impl Deed {
                 claim(queue, end, letter).await?.settle(Settle::Done).await?;
                 Ok("dropped")
             }
-            Self::Redrive { prefix } => {
+            Self::Redrive { root } => {
                 let Replay { actor, body } = replay(letter)?;
-                let put = Put::new(format!("{prefix}{actor}"), body);
+                let put = Put::new(root.queue_of(&actor), body);
                 match claim(queue, end, letter).await?.forward(vec![put]).await {
                     Ok(()) => Ok("redriven"),
                     Err(ForwardError::Refused { delivery, error }) => {
