@@ -121,7 +121,7 @@ fn serve(
         warn(&config::survey(&loaded, environment));
     }
     logs::init(&loaded.value.log.level, loaded.value.log.format)?;
-    let only = config::chosen_actor(environment)
+    let only = config::chosen_actor(environment, &loaded.value)
         .filter(|_| mode == Mode::Run)
         .map(str::to_owned);
     let grace = args.grace.map(chassis::config::Duration::get);

@@ -69,7 +69,11 @@ mod broker {
         RabbitOptions {
             exchange: rabbitmq.exchange.clone(),
             prefix: root.prefix.clone(),
-            keys: std::collections::BTreeMap::new(),
+            keys: root
+                .actors
+                .iter()
+                .filter_map(|(actor, config)| Some((config.queue.clone()?, actor.clone())))
+                .collect(),
             queue_type: match root.queue_type {
                 config::QueueType::Quorum => QueueType::Quorum,
                 config::QueueType::Classic => QueueType::Classic,

@@ -3,6 +3,7 @@
 //! The one rule: pure. No I/O, no runtime, no clock: times are passed in (only [`fresh_id`] looks at one). What is
 //! here is read by another process, maybe of another version, so unknown fields are carried and never an error.
 
+pub mod asya;
 mod control;
 mod envelope;
 mod error;

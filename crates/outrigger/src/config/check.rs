@@ -8,8 +8,9 @@ use chassis::{
     config::{Config, Duration, Findings, Formats},
     telemetry::logs,
 };
+use handlers::HttpAddress;
 use messages::{ActorConfig, Ends};
-use wire::valid_actor;
+use wire::{ReplyStyle, valid_actor};
 
 use super::Root;
 
@@ -24,6 +25,12 @@ impl Config for Root {
     fn formats(formats: &mut Formats) {
         formats.add("queue-url", queue_url);
         formats.add("listen-address", listen_address);
+        formats.add("handler-address", |address| {
+            address
+                .parse::<HttpAddress>()
+                .map(drop)
+                .map_err(|error| error.to_string())
+        });
         formats.add("log-level", |level| {
             logs::check(level).map_err(|error| error.to_string())
         });
@@ -105,62 +112,85 @@ fn actor(name: &str, config: &ActorConfig, findings: &mut Findings) {
 
 fn handler(name: &str, config: &ActorConfig, findings: &mut Findings) {
     let handler = &config.handler;
-    match (&handler.run, &handler.socket) {
-        (None, None) => {
+    let named: Vec<&str> = [
+        ("run", handler.run.is_some()),
+        ("socket", handler.socket.is_some()),
+        ("http", handler.http.is_some()),
+    ]
+    .into_iter()
+    .filter_map(|(key, is_there)| is_there.then_some(key))
+    .collect();
+    match named.as_slice() {
+        ["run"] => command(handler.run.as_deref().unwrap_or_default(), findings),
+        ["socket"] if handler.socket.as_ref().is_some_and(|path| path.as_os_str().is_empty()) => {
+            findings.error(
+                "handler.socket",
+                "the path of the socket is empty",
+                "name the handler's Unix socket",
+            );
+        }
+        ["socket" | "http"] => {}
+        [] => {
             let help = format!(
                 "write `run: \"python3 -m outrigger handler.py:process\"` to have it started, or `socket: PATH` (or \
-                 OUTRIGGER_SOCKET with OUTRIGGER_ACTOR={name}) for a process that is already there"
+                 OUTRIGGER_SOCKET with OUTRIGGER_ACTOR={name}) or `http: URL` for a process that is already there"
             );
             findings.error("handler", format!("actor `{name}` has no handler"), help);
         }
-        (Some(_), Some(_)) => {
-            let help = "keep `run` to have the handler started, or `socket` where somebody else starts it";
-            findings.error(
-                "handler",
-                format!("actor `{name}` has two handlers: `run` and `socket`"),
-                help,
+        several => {
+            let names: Vec<String> = several.iter().map(|key| format!("`{key}`")).collect();
+            let (last, first) = names.split_last().expect("several are not none");
+            let message = format!(
+                "actor `{name}` has {} handlers: {} and {last}",
+                if several.len() == 2 { "two" } else { "three" },
+                first.join(", ")
             );
+            let help = "keep `run` to have the handler started, or `socket` or `http` where somebody else starts it";
+            findings.error("handler", message, help);
         }
-        (Some(run), None) => match shlex::split(run) {
-            None => {
-                findings.error(
-                    "handler.run",
-                    "the command does not split into words",
-                    "close its quotes, as a shell wants it",
-                );
-            }
-            Some(words) if words.first().is_none_or(String::is_empty) => {
-                findings.error(
-                    "handler.run",
-                    "the command is empty",
-                    "name a program, as in `python3 handler.py`",
-                );
-            }
-            Some(_) => {}
-        },
-        (None, Some(socket)) => {
-            if socket.as_os_str().is_empty() {
-                findings.error(
-                    "handler.socket",
-                    "the path of the socket is empty",
-                    "name the handler's Unix socket",
-                );
-            }
-            if !handler.env.is_empty() {
-                let help = "set them where that process is started";
-                findings.warning(
-                    "handler.env",
-                    "variables have no effect on a process that somebody else starts",
-                    help,
-                );
-            }
-        }
+    }
+    if handler.dialect.is_some() && handler.http.is_some() {
+        let help = "leave it out: a dialect is what is spoken on the socket of `run` or `socket`";
+        findings.error("handler.dialect", "HTTP is the only dialect of `http`", help);
+    }
+    if handler.is_foreign() && !handler.env.is_empty() {
+        let help = "set them where that process is started";
+        findings.warning(
+            "handler.env",
+            "variables have no effect on a process that somebody else starts",
+            help,
+        );
     }
     for variable in handler.env.keys() {
         if variable.is_empty() || variable.contains(['=', '\0']) {
             let message = format!("`{variable}` is no name for a variable");
             findings.error(["handler", "env", variable], message, "use a name without `=`");
         }
+    }
+    let is_asya = handler.dialect().generation().is_some();
+    if is_asya && config.reply != ReplyStyle::Auto {
+        let help = "leave it out: a runtime of Asya answers with frames, which are told from data";
+        findings.warning("reply", "how replies are read has no effect on a runtime of Asya", help);
+    }
+}
+
+fn command(run: &str, findings: &mut Findings) {
+    match shlex::split(run) {
+        None => {
+            findings.error(
+                "handler.run",
+                "the command does not split into words",
+                "close its quotes, as a shell wants it",
+            );
+        }
+        Some(words) if words.first().is_none_or(String::is_empty) => {
+            findings.error(
+                "handler.run",
+                "the command is empty",
+                "name a program, as in `python3 handler.py`",
+            );
+        }
+        Some(_) => {}
     }
 }
 
@@ -237,11 +267,11 @@ mod tests {
         assert_snapshot!(findings(
             "actors:\n  a:\n    handler: {}\n  b:\n    handler: { run: x, socket: y }\n  c:\n    handler: { run: \"x 'y\" }\n  d:\n    handler: { run: \"\" }\n"
         ), @r#"
-        outrigger.yaml:3:5: error: actor `a` has no handler; write `run: "python3 -m outrigger handler.py:process"` to have it started, or `socket: PATH` (or OUTRIGGER_SOCKET with OUTRIGGER_ACTOR=a) for a process that is already there
-        outrigger.yaml:5:5: error: actor `b` has two handlers: `run` and `socket`; keep `run` to have the handler started, or `socket` where somebody else starts it
-        outrigger.yaml:7:21: error: the command does not split into words; close its quotes, as a shell wants it
-        outrigger.yaml:9:21: error: the command is empty; name a program, as in `python3 handler.py`
-        "#);
+    outrigger.yaml:3:5: error: actor `a` has no handler; write `run: "python3 -m outrigger handler.py:process"` to have it started, or `socket: PATH` (or OUTRIGGER_SOCKET with OUTRIGGER_ACTOR=a) or `http: URL` for a process that is already there
+    outrigger.yaml:5:5: error: actor `b` has two handlers: `run` and `socket`; keep `run` to have the handler started, or `socket` or `http` where somebody else starts it
+    outrigger.yaml:7:21: error: the command does not split into words; close its quotes, as a shell wants it
+    outrigger.yaml:9:21: error: the command is empty; name a program, as in `python3 handler.py`
+    "#);
     }
 
     #[test]

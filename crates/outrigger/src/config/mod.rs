@@ -3,6 +3,7 @@
 //! [`Root`] is the manual: every key with its meaning, unit and default. [`load`] is the one way to it, the same for
 //! every command; [`survey`] also looks at the machine, for those that are about to start something.
 
+mod asya;
 mod check;
 mod rabbitmq;
 mod root;

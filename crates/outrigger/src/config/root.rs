@@ -62,7 +62,15 @@ impl Default for Root {
 impl Root {
     /// The full name of an actor's or an end's queue.
     pub fn queue_of(&self, actor: &str) -> String {
-        format!("{}{actor}", self.prefix)
+        match self.actors.get(actor).and_then(|config| config.queue.as_ref()) {
+            Some(queue) => queue.clone(),
+            None => format!("{}{actor}", self.prefix),
+        }
+    }
+
+    /// Whether an actor is one of the ends, where results and failures stay.
+    pub fn is_end(&self, actor: &str) -> bool {
+        actor == self.ends.happy_name() || actor == self.ends.error_name()
     }
 
     /// The full name of the queue where failed messages end.
@@ -72,7 +80,7 @@ impl Root {
 
     /// Whether the configuration itself declares an actor's queue: as an actor or as an end.
     pub fn declares(&self, actor: &str) -> bool {
-        self.actors.contains_key(actor) || actor == self.ends.happy_name() || actor == self.ends.error_name()
+        self.actors.contains_key(actor) || self.is_end(actor)
     }
 }
 

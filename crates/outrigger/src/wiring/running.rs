@@ -99,12 +99,17 @@ impl Running {
             options.observer,
             processes,
         );
+        let named = root
+            .actors
+            .iter()
+            .filter_map(|(name, config)| Some((name, config.queue.as_ref()?)));
+        let plane = named.fold(plane, |plane, (name, queue)| plane.with_queue(name, queue));
         let views = served.iter().map(|actor| view(root, actor)).collect();
         let admin = admin::start(root, health.clone(), metrics, messages.clone(), queue.clone(), views).await?;
         if is_broker {
             declare(&*queue, root, &health).await?;
         }
-        let starts = options.mode == Mode::Up && served.iter().any(|actor| actor.config.handler.socket.is_none());
+        let starts = options.mode == Mode::Up && served.iter().any(|actor| !actor.config.handler.is_foreign());
         let launch = if starts {
             Some(launch(&records, &state, options.environment, messages, processes)?)
         } else {
@@ -205,16 +210,15 @@ fn in_full(error: &dyn std::error::Error) -> String {
 
 /// Every queue that the configuration declares: the actors' and both ends'.
 pub fn queues_of(root: &Root) -> Vec<QueueSpec> {
-    let name = |name: &str| -> Arc<str> { format!("{}{name}", root.prefix).into() };
+    let name = |name: &str| -> Arc<str> { root.queue_of(name).into() };
     let ends = [
         (root.ends.happy_name(), root.ends.happy_retention()),
         (root.ends.error_name(), root.ends.error_retention()),
     ];
-    let is_end = |actor: &str| ends.iter().any(|(end, _)| *end == actor);
     let actors = root
         .actors
         .keys()
-        .filter(|actor| !is_end(actor))
+        .filter(|actor| !root.is_end(actor))
         .map(|actor| QueueSpec::new(name(actor)));
     let ends = ends.iter().map(|(end, retention)| QueueSpec {
         name: name(end),
@@ -246,7 +250,7 @@ fn view(root: &Root, actor: &Served<'_>) -> ActorView {
     let count = |number: NonZeroUsize| u32::try_from(number.get()).unwrap_or(u32::MAX);
     ActorView {
         name: actor.name.to_owned(),
-        queue: format!("{}{}", root.prefix, actor.name),
+        queue: root.queue_of(actor.name),
         replicas: count(actor.config.replicas),
         concurrency: count(actor.config.concurrency.max(actor.config.replicas)),
         pool: actor.pool.clone(),

@@ -25,7 +25,10 @@ pub(super) struct Ledger {
 /// Moves everything that is at the error-end now into the ledger beside the configuration, and opens that.
 pub(super) async fn fill(broker: &dyn Queue, end: &str, loaded: &Loaded<Root>) -> anyhow::Result<Ledger> {
     if !cfg!(feature = "sqlite") {
-        let failure = Failure::new(Code::Config, "failed messages of a broker are listed from a file, which this build lacks");
+        let failure = Failure::new(
+            Code::Config,
+            "failed messages of a broker are listed from a file, which this build lacks",
+        );
         return Err(failure.help("use a build with the `sqlite` feature").into());
     }
     let name = format!("{end}@{}", place(&loaded.value.queue));
@@ -39,7 +42,11 @@ pub(super) async fn fill(broker: &dyn Queue, end: &str, loaded: &Loaded<Root>) -
     let moved = take_over(broker, end, &ledger).await?;
     if moved > 0 {
         let file = loaded.folder.join(FILE);
-        eprintln!("moved {} from `{end}` to {}, where they can be listed", count(moved, "message"), file.display());
+        eprintln!(
+            "moved {} from `{end}` to {}, where they can be listed",
+            count(moved, "message"),
+            file.display()
+        );
     }
     Ok(ledger)
 }
@@ -56,18 +63,25 @@ async fn take_over(broker: &dyn Queue, end: &str, ledger: &Ledger) -> anyhow::Re
     let mut progress = Progress::new("moving", Some(there as u64));
     let mut moved = 0;
     while moved < there {
-        let Ok(first) = timeout(PATIENCE, consumer.take()).await else { break };
+        let Ok(first) = timeout(PATIENCE, consumer.take()).await else {
+            break;
+        };
         let mut batch = vec![first?];
         while batch.len() < BATCH.min(there - moved)
             && let Some(more) = consumer.take_now().await?
         {
             batch.push(more);
         }
-        let puts = batch.iter().map(|delivery| Put::new(ledger.name.as_str(), delivery.body().clone()));
+        let puts = batch
+            .iter()
+            .map(|delivery| Put::new(ledger.name.as_str(), delivery.body().clone()));
         ledger.queue.put(puts.collect()).await?;
         moved += batch.len();
         progress.advance(batch.len() as u64);
-        let mut settles: JoinSet<_> = batch.into_iter().map(|delivery| delivery.settle(Settle::Done)).collect();
+        let mut settles: JoinSet<_> = batch
+            .into_iter()
+            .map(|delivery| delivery.settle(Settle::Done))
+            .collect();
         while let Some(settled) = settles.join_next().await {
             // One that could not be acknowledged comes again, and stands in the ledger twice: nothing is lost.
             if let Err(error) = settled? {
