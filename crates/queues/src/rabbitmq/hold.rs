@@ -35,8 +35,8 @@ pub(super) struct Hold {
 enum Seat {
     /// As a delivery of a channel.
     Taken { desk: Arc<Desk>, tag: u64 },
-    /// As a copy in a lease queue.
-    Parked(Arc<Lease>),
+    /// As a copy in a lease queue; with whether the delivery that it left was not acknowledged, and comes again.
+    Parked { lease: Arc<Lease>, stray: bool },
     /// Back in its queue; with what is to be told when it comes again.
     Adrift(Option<(Ending, oneshot::Sender<()>)>),
     /// Nowhere: it has ended.
@@ -82,7 +82,7 @@ impl Hold {
                 }
                 Farewell::Told(heard)
             }
-            Seat::Parked(lease) => Farewell::Unpark(lease),
+            Seat::Parked { lease, .. } => Farewell::Unpark(lease),
             Seat::Adrift(None) => {
                 *seat = Seat::Adrift(Some((ending, told)));
                 Farewell::Told(heard)
@@ -97,13 +97,21 @@ impl Hold {
 
     /// Whether it is parked.
     pub(super) fn is_parked(&self) -> bool {
-        matches!(*self.lock(), Seat::Parked(_))
+        matches!(*self.lock(), Seat::Parked { .. })
     }
 
     /// The copy of a parked message went back before it came again.
     pub(super) fn expired(&self) {
-        if self.is_parked() {
-            self.set_adrift(None);
+        let mut seat = self.lock();
+        if let Seat::Parked { .. } = *seat {
+            *seat = Seat::Adrift(None);
+        }
+    }
+
+    /// The delivery that a parked message left was not acknowledged.
+    pub(super) fn leaves_stray(&self) {
+        if let Seat::Parked { stray, .. } = &mut *self.lock() {
+            *stray = true;
         }
     }
 
@@ -119,17 +127,20 @@ impl Hold {
         match &*seat {
             Seat::Taken { desk, tag } if *tag == at => {
                 let desk = Arc::clone(desk);
-                *seat = Seat::Parked(Arc::clone(lease));
+                *seat = Seat::Parked {
+                    lease: Arc::clone(lease),
+                    stray: false,
+                };
                 Some(desk)
             }
             _ => None,
         }
     }
 
-    /// Its delivery or its copy went back into its queue. `pending` is an ending that the broker was not told.
+    /// Its delivery went back into its queue. `pending` is an ending that the broker was not told.
     fn set_adrift(&self, pending: Option<(Ending, oneshot::Sender<()>)>) {
         let mut seat = self.lock();
-        match &*seat {
+        match &mut *seat {
             // An ending that was under way is kept.
             Seat::Gone => {
                 if pending.is_some() {
@@ -137,7 +148,8 @@ impl Hold {
                 }
             }
             Seat::Adrift(Some(_)) => {}
-            Seat::Taken { .. } | Seat::Parked(_) | Seat::Adrift(None) => *seat = Seat::Adrift(pending),
+            Seat::Parked { stray, .. } => *stray = true,
+            Seat::Taken { .. } | Seat::Adrift(None) => *seat = Seat::Adrift(pending),
         }
     }
 
@@ -189,11 +201,20 @@ impl Afloat {
             }
             let mut seat = hold.lock();
             match std::mem::replace(&mut *seat, Seat::Gone) {
-                Seat::Parked(lease) if !is_copy => {
-                    *seat = Seat::Parked(lease);
+                Seat::Parked { lease, stray } if !is_copy => {
+                    *seat = Seat::Parked { lease, stray: false };
+                    if stray {
+                        // One too many: the copy stands for it.
+                        found = Arrival::Ended(Ended {
+                            tag,
+                            hold: Arc::clone(hold),
+                            ending: Ending::Done,
+                            told: oneshot::channel().0,
+                        });
+                    }
                     return true;
                 }
-                Seat::Parked(lease) => {
+                Seat::Parked { lease, .. } => {
                     lease.give_up();
                     found = Arrival::Resumed(Arc::clone(hold));
                 }
@@ -227,7 +248,7 @@ impl Afloat {
             Seat::Gone | Seat::Taken { .. } => false,
             // Somebody else has it, most likely.
             Seat::Adrift(Some(_)) => now.duration_since(*since) < KEPT,
-            Seat::Adrift(None) | Seat::Parked(_) => !Arc::ptr_eq(old, &hold),
+            Seat::Adrift(None) | Seat::Parked { .. } => !Arc::ptr_eq(old, &hold),
         });
         holds.push((hold, now));
     }

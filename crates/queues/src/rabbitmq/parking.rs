@@ -32,9 +32,16 @@ use crate::QueueError;
 #[derive(Debug)]
 pub(super) struct Lease {
     queue: Arc<str>,
-    /// The number of the copy that stands for the message; held while it is changed.
-    copy: Mutex<i64>,
+    copy: Mutex<Copy>,
     over: CancellationToken,
+}
+
+/// The copy that stands for the message; locked while it is changed.
+#[derive(Debug)]
+struct Copy {
+    number: i64,
+    /// How many copies there were when the lease queue was deleted.
+    deleted: Option<u32>,
 }
 
 impl Lease {
@@ -51,6 +58,16 @@ pub(super) fn notice_after(options: &RabbitOptions) -> Duration {
         // The broker may be set to less than we were told, and parking costs little.
         LongJobs::Park => (options.consumer_timeout / 2).min(PARK_AFTER),
     }
+}
+
+/// How long a copy waits before it goes back: so long after its holder died the message is given out again.
+fn life(options: &RabbitOptions) -> Duration {
+    2 * notice_after(options)
+}
+
+/// Twice within the life of a copy, and once more.
+fn renew_every(options: &RabbitOptions) -> Duration {
+    life(options) / 3
 }
 
 /// A delivery has been out for that long.
@@ -80,7 +97,10 @@ async fn park(shared: &Arc<Shared>, hold: Arc<Hold>, tag: u64) {
     let name: Arc<str> = format!("{}.lease.{}", hold.queue, uuid::Uuid::now_v7().simple()).into();
     let lease = Arc::new(Lease {
         queue: name,
-        copy: Mutex::new(1),
+        copy: Mutex::new(Copy {
+            number: 1,
+            deleted: None,
+        }),
         over: CancellationToken::new(),
     });
     if let Err(error) = put_copy(shared, &hold, &lease, 1).await {
@@ -100,14 +120,14 @@ async fn park(shared: &Arc<Shared>, hold: Arc<Hold>, tag: u64) {
         ending: Ending::Done,
         told,
     };
-    // Where the channel is lost by now the delivery comes again while its copy stands: it is one too many, and as the
-    // bytes are the same it is found in the row of those that are worked on.
-    let _ = desk.end(ended);
+    if desk.end(ended).is_err() {
+        hold.leaves_stray();
+    }
     info!(queue = %hold.queue, lease = %lease.queue, "a long job is parked on the broker while its handler works");
     loop {
         tokio::select! {
             () = lease.over.cancelled() => break,
-            () = sleep(RENEW_EVERY) => {}
+            () = sleep(renew_every(&shared.options)) => {}
         }
         match renew(shared, &hold, &lease).await {
             Ok(Renewal::Done) => debug!(queue = %hold.queue, lease = %lease.queue, "lease renewed"),
@@ -121,7 +141,7 @@ async fn park(shared: &Arc<Shared>, hold: Arc<Hold>, tag: u64) {
             Err(error) => warn!(queue = %hold.queue, %error, "a lease could not be renewed for now, trying again"),
         }
     }
-    // Whoever ended it removed the queue already; this is for a copy that came back.
+    // Where the message ended, who ended it does the same, and one of the two finds it done.
     let _ = delete(shared, &lease).await;
 }
 
@@ -139,7 +159,7 @@ async fn renew(shared: &Arc<Shared>, hold: &Arc<Hold>, lease: &Arc<Lease>) -> Re
     if lease.over.is_cancelled() {
         return Ok(Renewal::Over);
     }
-    put_copy(shared, hold, lease, *copy + 1).await?;
+    put_copy(shared, hold, lease, copy.number + 1).await?;
     let channel = shared.take.channel().await?;
     loop {
         let get = channel.basic_get(lease.queue.as_ref().into(), BasicGetOptions::default());
@@ -150,7 +170,7 @@ async fn renew(shared: &Arc<Shared>, hold: &Arc<Hold>, lease: &Arc<Lease>) -> Re
             return Ok(Renewal::Expired);
         };
         let number = Marks::read(&got.delivery.properties).parking.unwrap_or(0);
-        if number > *copy {
+        if number > copy.number {
             // The old one is not there any more.
             return Ok(Renewal::Expired);
         }
@@ -158,8 +178,8 @@ async fn renew(shared: &Arc<Shared>, hold: &Arc<Hold>, lease: &Arc<Lease>) -> Re
         timed(ack, "renew a lease")
             .await?
             .map_err(|error| trouble::away("renew a lease", error))?;
-        if number == *copy {
-            *copy += 1;
+        if number == copy.number {
+            copy.number += 1;
             let _ = timed(channel.close(200, "done".into()), "close a channel").await;
             return Ok(Renewal::Done);
         }
@@ -169,7 +189,6 @@ async fn renew(shared: &Arc<Shared>, hold: &Arc<Hold>, lease: &Arc<Lease>) -> Re
 /// The outputs are safe, or the message is back in its queue: its copy is removed.
 pub(super) async fn remove(shared: &Arc<Shared>, lease: &Arc<Lease>, hold: &Arc<Hold>) -> Result<(), QueueError> {
     lease.over.cancel();
-    let _copy = lease.copy.lock().await;
     let mut tries = shared.tries(None);
     let removed = loop {
         match delete(shared, lease).await {
@@ -188,8 +207,10 @@ pub(super) async fn remove(shared: &Arc<Shared>, lease: &Arc<Lease>, hold: &Arc<
 
 async fn put_copy(shared: &Arc<Shared>, hold: &Hold, lease: &Lease, number: i64) -> Result<(), QueueError> {
     shared.delays.forget(&lease.queue);
-    let mut tries = shared.tries(Some(RENEW_EVERY));
-    while let Err(error) = delay::declare(shared, &lease.queue, &hold.queue, TTL_MS).await {
+    let patience = renew_every(&shared.options);
+    let life = u64::try_from(life(&shared.options).as_millis()).unwrap_or(u64::MAX);
+    let mut tries = shared.tries(Some(patience));
+    while let Err(error) = delay::declare(shared, &lease.queue, &hold.queue, life).await {
         tries.failed(error).await?;
     }
     let marks = Marks {
@@ -199,23 +220,25 @@ async fn put_copy(shared: &Arc<Shared>, hold: &Hold, lease: &Lease, number: i64)
         ..hold.marks.clone()
     };
     let parcel = Parcel {
-        expires: Some(TTL_MS),
+        expires: Some(life),
         ..shared.parcel_straight(&lease.queue, hold.body.clone(), marks)
     };
-    shared.put_all(vec![parcel], Some(RENEW_EVERY)).await
+    shared.put_all(vec![parcel], Some(patience)).await
 }
 
-/// Deletes the lease queue; how many copies were in it.
+/// Deletes the lease queue, once; how many copies were in it.
 async fn delete(shared: &Arc<Shared>, lease: &Lease) -> Result<u32, QueueError> {
+    let mut copy = lease.copy.lock().await;
+    if let Some(deleted) = copy.deleted {
+        return Ok(deleted);
+    }
     let channel: Channel = shared.take.channel().await?;
     let delete = channel.queue_delete(lease.queue.as_ref().into(), QueueDeleteOptions::default());
     let deleted = timed(delete, "remove a lease").await?;
-    deleted.map_err(|error| trouble::away("remove a lease", error))
+    let deleted = deleted.map_err(|error| trouble::away("remove a lease", error))?;
+    copy.deleted = Some(deleted);
+    Ok(deleted)
 }
 
 /// When a delivery is parked at the latest.
 const PARK_AFTER: Duration = Duration::from_secs(30);
-/// How long a copy waits before it goes back: so long after its holder died the message is given out again.
-const TTL_MS: u64 = 60_000;
-/// Twice within the life of a copy, and once more.
-const RENEW_EVERY: Duration = Duration::from_secs(20);
