@@ -41,11 +41,13 @@ fn list(args: &Conformance, vectors: &[Vector]) -> anyhow::Result<ExitCode> {
         let entry = |vector: &Vector| json!({ "name": vector.name, "why": vector.why });
         print_json(&vectors.iter().map(entry).collect::<Vec<_>>())?;
     } else {
+        let names: Vec<&str> = vectors.iter().map(|vector| vector.name.as_str()).collect();
         print(
-            vectors
-                .iter()
-                .map(|vector| format!("{}\n", vector.name))
-                .collect::<String>(),
+            names.join(
+                "
+",
+            ) + "
+",
         )?;
     }
     Ok(ExitCode::SUCCESS)

@@ -139,7 +139,7 @@ impl Connection {
         if hello["protocol"] == Hello::PROTOCOL {
             Ok(hello.clone())
         } else {
-            Err(Trouble::NotReply(text))
+            Err(Trouble::NoHello(text))
         }
     }
 

@@ -1,5 +1,7 @@
 //! What came of each vector, for people and for scripts.
 
+use std::fmt::Write;
+
 use serde::Serialize;
 
 use super::{play::Failure, vectors::Vector};
@@ -69,7 +71,7 @@ impl Outcome {
         };
         let mut text = format!("{}  {}\n", paint.bad("FAILED"), self.name);
         let mut line = |title: &str, said: &str| {
-            text.push_str(&format!("        {}  {said}\n", paint.dim(&format!("{title:<8}"))));
+            let _infallible = writeln!(text, "        {}  {said}", paint.dim(&format!("{title:<8}")));
         };
         line("step", &format!("{}: {}", wrong.step, wrong.doing));
         if let Some(expected) = &wrong.expected {

@@ -35,6 +35,8 @@ pub enum Trouble {
     NotControl(String),
     /// A control frame came where a reply was expected.
     NotReply(String),
+    /// A connection that begins with another control frame, or with another protocol's hello.
+    NoHello(String),
     /// A control frame that is none.
     BadControl(BadControl, String),
     /// A reply that the sidecar would refuse.
@@ -58,6 +60,7 @@ impl Trouble {
             Self::Missing(functions) => format!("{} in the hello", human::list(functions)),
             Self::Extra(_) => "no frame but the pong of a last ping".to_owned(),
             Self::Refused(_) => "a connection".to_owned(),
+            Self::NoHello(_) => "a hello of protocol 1".to_owned(),
             Self::Unread(_) => "that what is sent is read".to_owned(),
             _ => return None,
         })
@@ -76,7 +79,7 @@ impl Trouble {
             Self::Broken(error) => format!("the connection broke: {error}"),
             Self::TooLong(length) => format!("a frame of {length} bytes"),
             Self::NotControl(frame) => format!("the reply {frame}"),
-            Self::NotReply(frame) => format!("the control frame {frame}"),
+            Self::NotReply(frame) | Self::NoHello(frame) => format!("the control frame {frame}"),
             Self::BadControl(error, frame) => format!("the control frame {frame}: {}", chain(error)),
             Self::BadReply(error, frame) => format!("the frame {frame}: {}", chain(error)),
             Self::Differs(mismatch, frame) => format!("{} in {frame}", mismatch.seen),
@@ -108,6 +111,9 @@ impl Trouble {
             }
             Self::NotControl(_) => "Bit 31 of the length is not set on control frames, or a reply came too often.",
             Self::NotReply(_) => "Bit 31 of the length is set on a reply, or a pong came too often.",
+            Self::NoHello(_) => {
+                "The first frame of every connection is `{\"hello\":{\"protocol\":1,\"functions\":[..]}}`."
+            }
             Self::BadControl(..) => "A control frame is a JSON object with one member: `hello` or `pong`.",
             Self::BadReply(..) => {
                 "A reply of protocol 1 is a JSON object with the `status` ok, error, progress, partial or heartbeat."

@@ -108,9 +108,12 @@ mod tests {
     #[test]
     fn every_file_is_carried() {
         let there = std::fs::read_dir(Path::new(FOLDER)).unwrap();
-        let there = there.map(|file| file.unwrap().file_name().into_string().unwrap());
-        let there: BTreeSet<String> = there.filter(|name| name.ends_with(".json")).collect();
-        let carried = FILES.iter().map(|(topic, _)| format!("{topic}.json")).collect();
+        let there = there.map(|file| file.unwrap().path());
+        let there = there.filter(|path| path.extension().is_some_and(|extension| extension == "json"));
+        let there: BTreeSet<String> = there
+            .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
+            .collect();
+        let carried = FILES.iter().map(|(topic, _)| (*topic).to_owned()).collect();
         assert_eq!(there, carried);
     }
 
