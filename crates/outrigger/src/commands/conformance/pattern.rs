@@ -124,7 +124,8 @@ impl Judge<'_> {
                 _ => Err(otherwise(format!("a string with `{part}` in it"))),
             },
             ("$time", Value::String(time)) => {
-                let moment = |text: &str| text.parse::<Timestamp>().ok();
+                // Some languages count milliseconds and no less.
+                let moment = |text: &str| text.parse::<Timestamp>().ok().map(Timestamp::as_millisecond);
                 let same = seen.and_then(Value::as_str).and_then(moment) == moment(time);
                 same.then_some(())
                     .ok_or_else(|| otherwise(format!("the moment {time}")))
