@@ -4,6 +4,7 @@
     outrigger conformance --socket /tmp/h.sock
 """
 
+import sys
 import threading
 import time
 
@@ -91,6 +92,11 @@ def bad_result(payload):
 
 
 if __name__ == "__main__":
-    outrigger.serve(
-        echo, nothing, fan_out, one, fail, retry, crash, steps, stream, context, slow, wait, cancellations, bad_result
-    )
+    try:
+        outrigger.serve(
+            echo, nothing, fan_out, one, fail, retry, crash,
+            steps, stream, context, slow, wait, cancellations, bad_result,
+        )
+    except outrigger.StartError as error:
+        print(f"outrigger: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)

@@ -207,8 +207,16 @@ fn differs(place: &str, expected: &Value, seen: Option<&Value>) -> Mismatch {
     {
         let same = expected.chars().zip(seen.chars()).take_while(|(a, b)| a == b).count();
         let count = |text: &str| text.chars().count();
-        mismatch.expected = format!("{} characters: {}", count(expected), excerpt(expected, same));
-        mismatch.seen = format!("{} characters, from the {same}th: {}", count(seen), excerpt(seen, same));
+        mismatch.expected = format!(
+            "{} characters, from number {same} on {}",
+            count(expected),
+            excerpt(expected, same)
+        );
+        mismatch.seen = format!(
+            "{} characters, from number {same} on {}",
+            count(seen),
+            excerpt(seen, same)
+        );
     }
     mismatch
 }
@@ -265,7 +273,7 @@ mod tests {
         assert_eq!(differs(json!("a"), json!(null)), "$.r: \"a\" / null");
         assert_eq!(
             differs(json!({"$repeat": ["ab", 1000]}), json!("ab".repeat(999) + "aX")),
-            "$.r: 2000 characters: \"b\" / 2000 characters, from the 1999th: \"X\""
+            "$.r: 2000 characters, from number 1999 on \"b\" / 2000 characters, from number 1999 on \"X\""
         );
     }
 

@@ -58,7 +58,15 @@ impl Player<'_> {
                 }
                 continue;
             }
-            self.step(step).await.map_err(|trouble| Failure {
+            let until = Instant::now() + self.limit;
+            if let Some(on) = step.on() {
+                self.open(on, until).await.map_err(|trouble| Failure {
+                    step: number.clone(),
+                    doing: format!("open connection {on} and read its hello"),
+                    trouble,
+                })?;
+            }
+            self.step(step, until).await.map_err(|trouble| Failure {
                 step: number,
                 doing: step.to_string(),
                 trouble,
@@ -67,11 +75,7 @@ impl Player<'_> {
         Ok(())
     }
 
-    async fn step(&mut self, step: &Step) -> Result<(), Trouble> {
-        let until = Instant::now() + self.limit;
-        if let Some(on) = step.on() {
-            self.open(on, until).await?;
-        }
+    async fn step(&mut self, step: &Step, until: Instant) -> Result<(), Trouble> {
         match step {
             Step::Send(message) => self.send(step, std::slice::from_ref(message), until).await,
             Step::Together { together, .. } => self.send(step, together, until).await,
@@ -81,11 +85,11 @@ impl Player<'_> {
                 self.judge(&wrapped, &json!({ "hello": seen }), "the hello")
             }
             Step::Expect { expect, .. } => {
-                let (seen, text) = self.within(until, self.limit, step, Want::Control).await?;
+                let (seen, text) = self.within(until, step, Want::Control).await?;
                 self.judge(expect, &seen, &text)
             }
             Step::Reply { reply, .. } => {
-                let (seen, text) = self.within(until, self.limit, step, Want::Reply).await?;
+                let (seen, text) = self.within(until, step, Want::Reply).await?;
                 self.judge(reply, &seen, &text)
             }
             Step::Until {
@@ -97,7 +101,7 @@ impl Player<'_> {
                 let call = [Message::call(function, payload)];
                 loop {
                     self.send(step, &call, until).await?;
-                    let (seen, text) = self.within(until, self.limit, step, Want::Reply).await?;
+                    let (seen, text) = self.within(until, step, Want::Reply).await?;
                     let judged = self.judge(reply, &seen, &text);
                     if judged.is_ok() || Instant::now() >= until {
                         return judged;
@@ -134,13 +138,8 @@ impl Player<'_> {
         sent.map_err(|_| Trouble::Unread(limit))?
     }
 
-    async fn within(
-        &mut self,
-        until: Instant,
-        limit: Duration,
-        step: &Step,
-        want: Want,
-    ) -> Result<(Value, String), Trouble> {
+    async fn within(&mut self, until: Instant, step: &Step, want: Want) -> Result<(Value, String), Trouble> {
+        let limit = self.limit;
         let connection = self.on(step);
         let frame = async {
             match want {

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use super::{play::Failure, vectors::Vector};
+use super::{play::Failure, trouble::Trouble, vectors::Vector};
 use crate::{human, terminal::Paint};
 
 /// What came of one vector.
@@ -25,7 +25,7 @@ struct Wrong {
     #[serde(skip_serializing_if = "Option::is_none")]
     expected: Option<String>,
     seen: String,
-    usually: String,
+    usually: Vec<String>,
 }
 
 /// Everything, for scripts.
@@ -47,7 +47,7 @@ impl Outcome {
         let wrong = played.err().map(|failure| Wrong {
             expected: failure.trouble.expected(),
             seen: failure.trouble.seen(),
-            usually: failure.trouble.usually().unwrap_or(&vector.usually).to_owned(),
+            usually: causes(vector, &failure.trouble),
             step: failure.step,
             doing: failure.doing,
         });
@@ -78,7 +78,9 @@ impl Outcome {
             line("expected", expected);
         }
         line("seen", &wrong.seen);
-        line("usually", &wrong.usually);
+        for (cause, title) in wrong.usually.iter().zip(["usually", "or"]) {
+            line(title, cause);
+        }
         line("matters", &self.why);
         text
     }
@@ -98,4 +100,13 @@ impl Report<'_> {
             )
         }
     }
+}
+
+/// What the trouble usually means by itself, and what it usually means in this vector.
+fn causes(vector: &Vector, trouble: &Trouble) -> Vec<String> {
+    let here = match trouble {
+        Trouble::Missing(_) | Trouble::Extra(_) => None,
+        _ => Some(vector.usually.as_str()),
+    };
+    trouble.usually().into_iter().chain(here).map(str::to_owned).collect()
 }

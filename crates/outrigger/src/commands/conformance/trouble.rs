@@ -89,7 +89,7 @@ impl Trouble {
         }
     }
 
-    /// What it usually means, where that does not depend on the vector.
+    /// What it usually means by itself, whatever the vector.
     pub fn usually(&self) -> Option<&'static str> {
         Some(match self {
             Self::Refused(_) => "The process has ended (look at its stderr), or it has stopped accepting connections.",
@@ -115,6 +115,10 @@ impl Trouble {
                 "The first frame of every connection is `{\"hello\":{\"protocol\":1,\"functions\":[..]}}`."
             }
             Self::BadControl(..) => "A control frame is a JSON object with one member: `hello` or `pong`.",
+            Self::BadReply(BadReply::NotJson { .. }, _) => {
+                "The text is put together by hand, or the length counts characters instead of bytes and the frame ends \
+                 too early."
+            }
             Self::BadReply(..) => {
                 "A reply of protocol 1 is a JSON object with the `status` ok, error, progress, partial or heartbeat."
             }
@@ -130,7 +134,10 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
-        text = format!("{text}: {cause}");
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
         source = cause.source();
     }
     text
