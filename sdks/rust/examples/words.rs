@@ -22,9 +22,9 @@ struct Word {
     count: usize,
 }
 
-fn words(document: Document, context: &Context) -> Result<Vec<Word>, Error> {
+fn words(Document { text }: Document, context: &Context) -> Result<Vec<Word>, Error> {
     let mut counts = BTreeMap::new();
-    for word in document.text.split_whitespace() {
+    for word in text.split_whitespace() {
         *counts.entry(word.to_lowercase()).or_default() += 1;
     }
     if counts.is_empty() {
