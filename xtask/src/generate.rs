@@ -47,6 +47,7 @@ const COMMANDS: &[&[&str]] = &[
     &["dead", "drop"],
     &["check"],
     &["schema"],
+    &["conformance"],
     &["demo"],
     &["completions"],
 ];

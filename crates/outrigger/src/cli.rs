@@ -54,6 +54,12 @@ pub enum Command {
     Check(Check),
     /// Print the JSON Schema of the configuration.
     Schema,
+    /// Check that a runtime speaks the handler protocol, by exchanges with its conformance handler.
+    ///
+    /// The exchanges, and the functions that a conformance handler has, are described in `sdks/vectors`. Each is played
+    /// on connections of its own; what goes wrong is told with its step, what was expected, what was seen, and what that
+    /// usually means. Exit 0 only where all passed.
+    Conformance(Conformance),
     /// The tour: 1,797 handwritten digits through three actors, and one corrupt image.
     Demo(Demo),
     /// Print the completion script of a shell.
@@ -204,6 +210,26 @@ pub struct Check {
     /// The configuration file, as with `--config`.
     #[arg(conflicts_with = "config")]
     pub file: Option<PathBuf>,
+    /// How to print.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// Arguments of `conformance`.
+#[derive(Debug, Args)]
+pub struct Conformance {
+    /// The socket of a running conformance handler.
+    #[arg(long, value_name = "PATH", required_unless_present = "list")]
+    pub socket: Option<PathBuf>,
+    /// Only the vectors with this in their names.
+    #[arg(long, value_name = "NAME-PART")]
+    pub only: Option<String>,
+    /// Print the names of the vectors and play none.
+    #[arg(long, conflicts_with = "socket")]
+    pub list: bool,
+    /// How long a step may wait.
+    #[arg(long, value_name = "DURATION", default_value = "5s")]
+    pub timeout: chassis::config::Duration,
     /// How to print.
     #[command(flatten)]
     pub output: Output,

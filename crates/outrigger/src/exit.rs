@@ -38,6 +38,8 @@ pub enum Code {
     Io = 74,
     /// `EX_TEMPFAIL`: not everything was done; what is left stays where it is.
     Unfinished = 75,
+    /// `EX_PROTOCOL`: the other side does not speak as it has to.
+    Protocol = 76,
     /// `EX_CONFIG`: the configuration cannot be used.
     Config = 78,
 }

@@ -75,6 +75,7 @@ fn act(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Init(args) => commands::init(&args),
         Command::Schema => commands::schema(),
         Command::Completions(args) => commands::completions(&args),
+        Command::Conformance(args) => runtime()?.block_on(commands::conformance(&args)),
         Command::Exec(args) => Ok(commands::exec(args)),
         Command::Check(args) => commands::check(args.file.as_deref().or(config.as_deref()), &environment, args.output),
         Command::Up(args) => serve(args, config, &environment, Mode::Up),

@@ -32,6 +32,8 @@ fn the_help_names_every_command() {
       dead         Work on the messages that failed: list, show, send again, drop
       check        Check a configuration and name every mistake at once
       schema       Print the JSON Schema of the configuration
+      conformance  Check that a runtime speaks the handler protocol, by exchanges with its conformance
+                   handler
       demo         The tour: 1,797 handwritten digits through three actors, and one corrupt image
       completions  Print the completion script of a shell
       help         Print this message or the help of the given subcommand(s)

@@ -4,6 +4,7 @@
 
 mod check;
 mod completions;
+mod conformance;
 pub mod dead;
 pub mod demo;
 mod exec;
@@ -16,6 +17,7 @@ pub mod up;
 
 pub use check::check;
 pub use completions::completions;
+pub use conformance::conformance;
 pub use exec::exec;
 pub use init::init;
 pub use queues::queues;
