@@ -1,6 +1,3 @@
-/** A value that JSON has. */
-export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
-
 /**
  * A function of the payload, or of the payload and the call's context: plain, async, generator or async generator.
  * The items of a generator are streamed as partial results; what it returns is the result.
