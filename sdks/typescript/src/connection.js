@@ -177,8 +177,13 @@ export class Connection {
       throw new RangeError(`a report of ${bytes.length - 4} bytes is more than the cap of ${this.#parts.maxFrame}`);
     }
     const written = new Promise((resolve, reject) => {
-      const settle = (error) => (error || this.#gone ? reject(new Canceled()) : resolve());
-      this.#socket.write(bytes, (error) => setImmediate(settle, error));
+      const settle = () => (this.#gone ? reject(new Canceled()) : resolve());
+      this.#socket.write(bytes, (error) => {
+        if (error) {
+          this.#hangUp();
+        }
+        setImmediate(settle);
+      });
     });
     written.catch(() => {}); // whoever does not wait for it does not have to catch it either
     return written;

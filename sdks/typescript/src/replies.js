@@ -13,7 +13,7 @@ const MAX_MESSAGE = 16 * 1024;
 const MAX_TRACEBACK = 64 * 1024;
 const MAX_CAUSES = 8;
 const INTERNAL = /[( ]node:/;
-const HERE = new URL(".", import.meta.url).href;
+const HERE = ["../src/", "../bin/"].map((folder) => new URL(folder, import.meta.url).href);
 
 /** The final frame of a call that returned `result`; undefined and null are an empty result. */
 export function ok(result, cap) {
@@ -75,10 +75,14 @@ export function traceback(error) {
 function ownLinesOff(error) {
   try {
     const lines = String(error.stack).split("\n");
-    return lines.filter((line) => !(/^\s+at /.test(line) && (line.includes(HERE) || INTERNAL.test(line)))).join("\n");
+    return lines.filter((line) => !(/^\s+at /.test(line) && isOurs(line))).join("\n");
   } catch {
     return typeOf(error); // its `stack` is the user's code too
   }
+}
+
+function isOurs(line) {
+  return INTERNAL.test(line) || HERE.some((folder) => line.includes(folder));
 }
 
 function causeOf(error) {
