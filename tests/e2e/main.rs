@@ -19,3 +19,4 @@ mod replies;
 mod retries;
 mod serving;
 mod sharing;
+mod typescript;

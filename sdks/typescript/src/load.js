@@ -52,7 +52,8 @@ async function importFile(place) {
     return await import(pathToFileURL(file).href);
   } catch (error) {
     if (error?.code === "ERR_UNKNOWN_FILE_EXTENSION") {
-      throw new StartError(`${place} cannot be imported: ${error.message}`);
+      const cure = /\.[cm]?tsx?$/.test(place) ? "; compile it, or start node with `--import tsx`" : "";
+      throw new StartError(`${place} cannot be imported: ${error.message}${cure}`);
     }
     throw error;
   } finally {

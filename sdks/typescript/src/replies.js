@@ -4,6 +4,7 @@
  * An answer can always be written: what has no JSON becomes an error that says so.
  */
 
+import { fileURLToPath } from "node:url";
 import { inspect } from "node:util";
 
 import { marked, marks } from "./errors.js";
@@ -13,7 +14,11 @@ const MAX_MESSAGE = 16 * 1024;
 const MAX_TRACEBACK = 64 * 1024;
 const MAX_CAUSES = 8;
 const INTERNAL = /[( ]node:/;
-const HERE = ["../src/", "../bin/"].map((folder) => new URL(folder, import.meta.url).href);
+/** Our folders, as addresses and as paths: a loader may have rewritten the stack. */
+const HERE = ["../src/", "../bin/"].flatMap((name) => {
+  const folder = new URL(name, import.meta.url);
+  return [folder.href, fileURLToPath(folder)];
+});
 
 /** The final frame of a call that returned `result`; undefined and null are an empty result. */
 export function ok(result, cap) {

@@ -77,9 +77,11 @@ test("a bad handler is refused, and what was found is said", async (t) => {
   );
   field.put("empty.mjs", "");
   field.put("handler.txt", "");
+  field.put("handler.ts", "");
   await refused(field, ["nothing.mjs"], 78, "there is no file nothing.mjs (looked in ");
   await refused(field, ["handler:a"], 78, "there is no file handler: did you mean handler.mjs?");
   await refused(field, ["handler.txt"], 78, "handler.txt cannot be imported");
+  await refused(field, ["handler.ts"], 78, "start node with `--import tsx`");
   await refused(field, ["handler.mjs:c"], 78, "handler.mjs has no `c`; found Needy, a, b");
   await refused(field, ["handler.mjs:a.b.c"], 78, "handler.mjs has no `a.b.c`");
   await refused(field, ["handler.mjs"], 78, "several others", "handler.mjs:Needy", "found Needy, a, b");
