@@ -127,8 +127,12 @@ test("half a close that becomes a whole one cancels", async (t) => {
       console.log("canceled");
     }
   `;
-  const { runtime, peer } = await begin(t, source);
+  const { field, runtime, peer } = await begin(t, source);
   await new Promise((resolve) => peer.socket.end(resolve));
+  // Whoever is answered after the half of it is answered after it was seen.
+  const other = await field.connect(runtime);
+  other.control({ ping: 1 });
+  assert.equal(await other.pong(), 1);
   peer.close();
   assert.equal(await runtime.prints(), "canceled");
 });

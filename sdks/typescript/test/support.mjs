@@ -171,6 +171,7 @@ export class Peer {
 /** A runtime as a process of its own. */
 export class Runtime {
   said = "";
+  outlasted = false;
 
   constructor(folder, words, { environment = {}, ...options } = {}) {
     this.path = path.join(folder, "s");
@@ -180,7 +181,10 @@ export class Runtime {
     this.out = new Inbox(this.process.stdout);
     this.errors = new Inbox(this.process.stderr);
     this.exit = new Promise((resolve) => this.process.once("exit", (code, signal) => resolve(code ?? signal)));
-    this.limit = setTimeout(() => this.process.kill("SIGKILL"), PATIENCE);
+    this.limit = setTimeout(() => {
+      this.outlasted = true;
+      this.process.kill("SIGKILL");
+    }, PATIENCE);
   }
 
   /** Waits until it listens. */
@@ -207,7 +211,9 @@ export class Runtime {
   /** Waits for its end; the exit code, or the signal's name, and all it said on stderr. */
   async ends() {
     this.said += await this.errors.rest();
-    return { code: await this.exit, said: this.said };
+    const code = await this.exit;
+    assert.ok(!this.outlasted, `it did not end by itself: ${this.said}`);
+    return { code, said: this.said };
   }
 
   signal(name) {
