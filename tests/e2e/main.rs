@@ -11,6 +11,7 @@ mod dialects;
 mod ends;
 mod events;
 mod failures;
+mod handlers_page;
 mod invalid;
 mod lost;
 mod outcomes;
