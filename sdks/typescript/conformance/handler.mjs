@@ -2,7 +2,7 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { Fail, One, Retry, serve } from "outrigger";
+import { Fail, One, Retry, serve, StartError } from "outrigger";
 
 let seenCanceled = 0;
 
@@ -71,4 +71,10 @@ const functions = {
   bad_result: () => ({ value: NaN }),
 };
 
-await serve(functions);
+try {
+  await serve(functions);
+} catch (error) {
+  if (!(error instanceof StartError)) throw error;
+  console.error(`outrigger: ${error.message}`);
+  process.exit(error.exitCode);
+}
