@@ -56,14 +56,12 @@ fn follow(heading: &str) -> Field {
 }
 
 fn build(field: &Field, line: &str) {
-    let mut command = Command::new("sh");
-    command.args(["-ec", line]);
-    field.prepare(&mut command);
-    let path = std::env::var("PATH").expect("a path");
     let compilers = fs::canonicalize(Path::new(ROOT).join("target/npm/node_modules/.bin"));
     let compilers = compilers.expect("TypeScript's compiler: `cargo xtask setup` installs it");
+    let mut command = Command::new("sh");
+    command.args(["-ec", &format!("PATH='{}':$PATH\n{line}", compilers.display())]);
+    field.prepare(&mut command);
     let output = command
-        .env("PATH", format!("{}:{path}", compilers.display()))
         .env("CARGO_NET_OFFLINE", "true")
         .env("npm_config_offline", "true")
         .output()

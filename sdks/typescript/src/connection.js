@@ -155,7 +155,8 @@ export class Connection {
     const { targets, slots, maxFrame } = this.#parts;
     const target = targets.select(context.function);
     if (target === undefined) {
-      const asked = context.function === null ? "no function was named" : `there is no function \`${context.function}\` here`;
+      const name = context.function;
+      const asked = name === null ? "no function was named" : `there is no function \`${name}\` here`;
       return replies.refusal("unknown_function", `${asked}; this handler serves ${targets.names().join(", ")}`);
     }
     if (!(await slots.enter(context))) {

@@ -105,7 +105,8 @@ function connectError(place) {
 
 function cannot(place, error) {
   if (error.code === "EEXIST") {
-    return new StartError(`another process has just begun to serve on ${place}: stop it, or choose another path`, EX_CANTCREAT);
+    const why = `another process has just begun to serve on ${place}: stop it, or choose another path`;
+    return new StartError(why, EX_CANTCREAT);
   }
   return new StartError(`cannot make the socket ${place}: ${error.message}`, EX_CANTCREAT);
 }

@@ -61,14 +61,16 @@ test("times are read as RFC 3339 has them, and as nothing else", () => {
   for (const [text, time] of Object.entries(read)) {
     assert.equal(parseTime(text)?.toISOString(), time, text);
   }
-  for (const text of ["", "tomorrow", "2030-01-02", "2030-01-02T03:04Z", "2030-13-02T03:04:05Z", "2030-01-02T03:04:05", 5, null]) {
+  const other = ["", "tomorrow", "2030-01-02", "2030-01-02T03:04Z", "2030-13-02T03:04:05Z", "2030-01-02T03:04:05", 5, null];
+  for (const text of other) {
     assert.equal(parseTime(text), null, String(text));
   }
 });
 
 test("errors and values say what they are", () => {
   const fail = new Fail("bad_image", "not a png", { details: 1, cause: "c" });
-  assert.deepEqual([fail.code, fail.message, fail.details, fail.name, fail.cause], ["bad_image", "not a png", 1, "Fail", "c"]);
+  assert.deepEqual([fail.code, fail.message, fail.name], ["bad_image", "not a png", "Fail"]);
+  assert.deepEqual([fail.details, fail.cause], [1, "c"]);
   const retry = new Retry("busy", { after: 1.5, code: "slow" });
   assert.deepEqual([retry.message, retry.after, retry.code, retry.name], ["busy", 1.5, "slow", "Retry"]);
   assert.ok(fail instanceof Error && retry instanceof Error);

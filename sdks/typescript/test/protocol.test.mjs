@@ -115,7 +115,8 @@ test("results keep what the protocol makes of them", async (t) => {
     const results = {
       nothing: undefined, null: null, empty: [], list: [1, null, 2, undefined], one: new One([1, 2]), void: new One(null),
       none: new One(undefined), text: "h\\u00e9\\u{1f600}", zero: 0, half: "\\ud800", no: false, blank: "",
-      date: new Date(0), point: new Point(), left: { out: undefined, kept: 1 }, bare: Object.assign(Object.create(null), { a: 1 }),
+      date: new Date(0), point: new Point(), left: { out: undefined, kept: 1 },
+      bare: Object.assign(Object.create(null), { a: 1 }),
       own: { toJSON: () => "mine" }, url: new URL("http://localhost/"),
     };
     export const process = (payload) => results[payload];

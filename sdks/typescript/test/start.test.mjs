@@ -28,7 +28,11 @@ async function hello(field, words) {
 test("a function is found by file and attribute, in modules of both kinds", async (t) => {
   const field = new Field(t);
   field.put("near.mjs", "export const name = 'box';");
-  field.put("pack/mod.mjs", "import { name } from '../near.mjs';\nexport class Box { static name2 = name; static open() { return this.name2; } }");
+  field.put(
+    "pack/mod.mjs",
+    `import { name } from "../near.mjs";
+     export class Box { static kind = name; static open() { return this.kind; } }`,
+  );
   const runtime = await field.launch([COMMAND, "pack/mod.mjs:Box.open"]).serving();
   const peer = await field.knock(runtime);
   assert.deepEqual(await peer.hello(), [{ name: "Box.open" }]);
@@ -111,7 +115,8 @@ test("what an import throws is shown from the user's own lines", async (t) => {
   await refused(field, ["lost.mjs"], 1, "Cannot find package 'not-installed-anywhere'");
   field.put("left.mjs", "process.exit(5);\n");
   await refused(field, ["left.mjs"], 5);
-  field.put("model.mjs", "import fs from 'node:fs';\nexport class Model { constructor() { fs.readFileSync('weights'); } process() {} }\n");
+  const loads = "import fs from 'node:fs';\nexport class Model { constructor() { fs.readFileSync('weights'); } process() {} }\n";
+  field.put("model.mjs", loads);
   await refused(field, ["model.mjs"], 1, "ENOENT", "model.mjs:2");
 });
 
