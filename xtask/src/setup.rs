@@ -5,10 +5,37 @@ use std::process::Command;
 use anyhow::{bail, ensure};
 use rabbit_node::{Installed, PACKAGE};
 
-use crate::shell::{command, run};
+use crate::shell::{command, root, run};
 
 /// Programs that the tests run, and the Debian packages that have them.
-const PROGRAMS: &[(&str, &str)] = &[("python3", "python3"), ("strace", "strace"), ("cc", "gcc")];
+const PROGRAMS: &[(&str, &str)] = &[
+    ("python3", "python3"),
+    ("strace", "strace"),
+    ("cc", "gcc"),
+    ("node", "nodejs"),
+    ("npm", "npm"),
+];
+
+/// Languages that a runtime needs in a version of its own: a program, words that fail on an older one, and what to say.
+const VERSIONS: &[(&str, &[&str], &str)] = &[
+    (
+        "python3",
+        &["-c", "import sys; sys.exit(sys.version_info < (3, 9))"],
+        "python3 is older than 3.9, which the Python runtime needs",
+    ),
+    (
+        "node",
+        &[
+            "-e",
+            "const [a, b] = process.versions.node.split('.'); process.exit(a > 20 || (a == 20 && b > 5) ? 0 : 1)",
+        ],
+        "node is older than 20.6, which the TypeScript runtime needs: nodejs.org says how to get a newer one",
+    ),
+];
+
+/// The compiler that checks the TypeScript runtime's types; npm puts it into a folder that only the tests look into.
+const TYPESCRIPT: &str = "typescript@5.9.3";
+const NPM_FOLDER: &str = "target/npm";
 
 /// Installs its arguments. Debian's way to say that no package may start a service is a policy: where the machine has none
 /// there is one meanwhile.
@@ -39,11 +66,13 @@ pub(crate) fn setup() -> anyhow::Result<()> {
         install(&missing)?;
     }
     broker()?;
-    let old = "import sys; sys.exit(sys.version_info < (3, 9))";
-    ensure!(
-        command("python3", &["-c", old]).status()?.success(),
-        "python3 is older than 3.9, which the Python runtime needs"
-    );
+    for (program, words, complaint) in VERSIONS {
+        ensure!(command(program, words).status()?.success(), "{complaint}");
+    }
+    if !root().join(NPM_FOLDER).join("node_modules/typescript").exists() {
+        let line = format!("npm install --prefix {NPM_FOLDER} --no-save --no-audit --no-fund {TYPESCRIPT}");
+        run("install TypeScript's compiler", command("sh", &["-c", &line]))?;
+    }
     Ok(())
 }
 

@@ -18,10 +18,20 @@ pub(crate) struct Options {
     faults: bool,
 }
 
-/// Python's own tests, each with its folder and the one that imports start from.
-const PYTHON: &[(&str, &str, &str)] = &[
-    ("Python runtime", "sdks/python/tests", "sdks/python"),
-    ("digits example", "examples/digits", "examples/digits"),
+/// Tests in other languages, each with the line for a shell that runs it.
+const FOREIGN: &[(&str, &str)] = &[
+    (
+        "Python runtime",
+        "python3 -m unittest discover --quiet -s sdks/python/tests -t sdks/python",
+    ),
+    (
+        "digits example",
+        "python3 -m unittest discover --quiet -s examples/digits",
+    ),
+    (
+        "TypeScript runtime",
+        "node --test --test-reporter=dot sdks/typescript/test/*.test.mjs",
+    ),
 ];
 
 pub(crate) fn test(options: &Options) -> anyhow::Result<()> {
@@ -53,15 +63,12 @@ pub(crate) fn test(options: &Options) -> anyhow::Result<()> {
     }
     run("tests and doc tests", tests)?;
     drop(broker);
-    for (name, folder, top) in PYTHON {
-        let mut python = command(
-            "python3",
-            &["-m", "unittest", "discover", "--quiet", "-s", folder, "-t", top],
-        );
-        python
+    for (name, line) in FOREIGN {
+        let mut suite = command("sh", &["-c", line]);
+        suite
             .env("PYTHONPATH", "sdks/python/src")
             .env("PYTHONDONTWRITEBYTECODE", "1");
-        run(name, python)?;
+        run(name, suite)?;
     }
     generate::check()
 }

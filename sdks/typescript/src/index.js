@@ -1,0 +1,12 @@
+/**
+ * Write a function; Outrigger brings it the work.
+ *
+ * A handler is a plain function of the payload, or of the payload and a `Context`. `outrigger handler.mjs:process`
+ * and `serve(process)` put it behind a Unix socket that a sidecar connects to; a unit test calls it like any other
+ * function. The types stand in `index.d.ts`, written by hand: there is nothing to compile.
+ */
+
+export { Context } from "./context.js";
+export { Canceled, Fail, Retry, StartError } from "./errors.js";
+export { serve } from "./server.js";
+export { One, Result } from "./values.js";
