@@ -15,6 +15,7 @@ mod object;
 pub mod problem;
 mod reply;
 pub mod status;
+mod trace;
 
 pub use control::{BadControl, FromHandler, FunctionInfo, Hello, Input, Meta, ToHandler};
 pub use envelope::{Draft, Envelope, Flaw, InvalidEnvelope, Replay, ReplayError, RouteRefused, buried};
@@ -26,3 +27,4 @@ pub use names::{BadActorName, actor_name, child_id, fresh_id, valid_actor, valid
 pub use problem::Problem;
 pub use reply::{BadReply, Fault, Frame, Interim, Part, Protocol, Reply, ReplyStyle, read_reply};
 pub use status::Status;
+pub use trace::{Sampling, SpanId, TraceContext, TraceId};
