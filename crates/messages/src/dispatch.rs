@@ -125,12 +125,7 @@ impl Dispatch {
         let Parcel { outputs, mut events } = parcel;
         let puts: Vec<Put> = outputs
             .into_iter()
-            .filter_map(|output| {
-                Some(Put {
-                    queue: self.queue_of(&output.target)?,
-                    body: output.body,
-                })
-            })
+            .filter_map(|output| Some(Put::new(self.queue_of(&output.target)?, output.body)))
             .collect();
         let mut delivery = delivery;
         loop {
