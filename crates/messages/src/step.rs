@@ -285,7 +285,7 @@ impl Actor {
         match self.policy.bury(fault, tries, fastrand::f64()) {
             Fate::Bury(fault) => {
                 let record = fault.record(&self.name, attempt, Timestamp::now());
-                let body = wire::buried(invalid, &record);
+                let body = wire::buried(invalid, &record, None);
                 let output = Output {
                     target: Target::ErrorEnd,
                     id: String::new(),
