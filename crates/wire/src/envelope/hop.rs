@@ -42,7 +42,7 @@ impl Envelope {
             None
         } else {
             let mut edit = Edit::new(text.as_bytes(), &members, &NAMES);
-            place(&mut edit, &trace);
+            write(&mut edit, &trace);
             Some(Json::checked(edit.finish().into()))
         };
         self.hop = Some(Hop {
@@ -52,17 +52,22 @@ impl Envelope {
         trace
     }
 
+    /// The place that it has since [`enter`](Self::enter).
+    pub fn place(&self) -> Option<&Arc<TraceContext>> {
+        self.hop.as_ref().map(|hop| &hop.trace)
+    }
+
     /// The place in the trace of the output that is made of `part`: the hop's, or that of a span of the handler's own
     /// which its headers name, as long as it is of the same trace. `None` before [`enter`](Self::enter).
-    pub fn trace_of(&self, part: &Part) -> Option<Arc<TraceContext>> {
-        let hop = &self.hop.as_ref()?.trace;
+    pub fn place_of(&self, part: &Part) -> Option<Arc<TraceContext>> {
+        let hop = self.place()?;
         Some(own_span(part, hop).map_or_else(|| hop.clone(), Arc::new))
     }
 
     /// The headers with those of a part set over them, each byte for byte.
     pub(super) fn headers_under(&self, part: &Part, own: &Json) -> Json {
         let mut own: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_slice(own.bytes()).unwrap_or_default();
-        let trace = self.trace_of(part);
+        let trace = self.place_of(part);
         if trace.is_some() {
             own.retain(|name, _| !NAMES.contains(&&**name));
         }
@@ -72,7 +77,7 @@ impl Envelope {
         let members = Members::scan(text, &names).expect("headers are an object");
         let mut edit = Edit::new(text.as_bytes(), &members, &names);
         if let Some(trace) = &trace {
-            place(&mut edit, trace);
+            write(&mut edit, trace);
         }
         for (index, value) in own.values().enumerate() {
             edit.set(NAMES.len() + index, value.get().as_bytes());
@@ -92,7 +97,7 @@ impl Envelope {
 pub(super) fn headers_of(trace: &TraceContext) -> Json {
     let members = Members::scan("{}", &NAMES).expect("an object");
     let mut edit = Edit::new(b"{}", &members, &NAMES);
-    place(&mut edit, trace);
+    write(&mut edit, trace);
     Json::checked(Bytes::from(edit.finish()))
 }
 
@@ -107,7 +112,7 @@ fn own_span(part: &Part, hop: &TraceContext) -> Option<TraceContext> {
 }
 
 /// Writes a place in a trace into headers; the names are the first of the edit's.
-fn place(edit: &mut Edit<'_>, trace: &TraceContext) {
+fn write(edit: &mut Edit<'_>, trace: &TraceContext) {
     edit.set(PARENT, quoted(&trace.traceparent()));
     match trace.tracestate() {
         Some(state) => edit.set(STATE, quoted(state)),

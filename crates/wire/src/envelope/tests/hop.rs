@@ -20,7 +20,7 @@ fn hop(parent: Option<TraceContext>) -> TraceContext {
 fn entered(text: &str) -> Envelope {
     let mut message = envelope(text);
     let trace = message.enter(hop);
-    assert_eq!(message.trace_of(&part("1")), Some(trace));
+    assert_eq!(message.place_of(&part("1")), Some(trace));
     message
 }
 
@@ -111,11 +111,11 @@ fn a_span_of_the_handlers_own_stands_when_it_is_of_the_same_trace() {
         headers["tracestate"], "a=1",
         "the message's, where the handler says nothing"
     );
-    assert_eq!(message.trace_of(&given).unwrap().traceparent(), own);
+    assert_eq!(message.place_of(&given).unwrap().traceparent(), own);
 
     let given = giving(&format!(r#"{{"traceparent":"{own}","tracestate":"b=2"}}"#));
     assert_eq!(output(&given)["tracestate"], "b=2");
-    assert_eq!(message.trace_of(&given).unwrap().tracestate(), Some("b=2"));
+    assert_eq!(message.place_of(&given).unwrap().tracestate(), Some("b=2"));
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn a_trace_that_is_not_the_messages_own_does_not_take_its_place() {
         let given = giving(&format!(r#"{{"traceparent":"{foreign}","tracestate":"b=2","x":1}}"#));
         let headers = value(&message.advance(0, &given))["headers"].take();
         assert_eq!(headers, serde_json::json!({"traceparent": HOP, "x": 1}), "{foreign}");
-        assert_eq!(message.trace_of(&given).unwrap().traceparent(), HOP);
+        assert_eq!(message.place_of(&given).unwrap().traceparent(), HOP);
     }
     let given = giving(r#"{"traceparent":null}"#);
     assert_eq!(value(&message.advance(0, &given))["headers"]["traceparent"], HOP);
