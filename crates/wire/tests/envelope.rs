@@ -174,7 +174,8 @@ proptest! {
     fn a_hop_changes_the_headers_of_its_trace_and_nothing_else(sample in sample(), trace: u128, span: u64) {
         let mut message = decode(&sample);
         let came = tree(message.body());
-        let hop = message.enter(|parent| {
+        let hop = message.enter(|parent, id| {
+            assert_eq!(id, id_of(&came));
             assert_eq!(parent, None, "the samples have no trace");
             TraceContext::root(TraceId::new(trace), SpanId::new(span), Sampling::Recorded)
         });
@@ -191,7 +192,7 @@ proptest! {
             prop_assert!(text.contains(kept), "{kept} of {text}");
         }
         let mut next = Envelope::decode(finished).expect("still an envelope");
-        next.enter(|parent| {
+        next.enter(|parent, _| {
             let shown = parent.as_ref() == Some(&*hop);
             assert!(shown || came["headers"] == json!(7), "{parent:?}");
             TraceContext::root(TraceId::new(trace), SpanId::new(span), Sampling::Recorded)

@@ -6,9 +6,9 @@ use anyhow::Context;
 use chassis::{
     config::Loaded,
     lifecycle::{self, Drain, Health, Outcome},
-    telemetry::Metrics,
+    telemetry::{Metrics, traces::Tracer},
 };
-use messages::{Observer, Plane};
+use messages::{Observer, Plane, Tracing};
 use queues::{Queue, QueueSpec};
 use supervise::{Console, Record, Style, Supervisor, clean_environment};
 use wire::status::Unready;
@@ -84,6 +84,7 @@ impl Running {
         queue.declare(&queues_of(root)).await?;
 
         let (health, metrics) = (Health::new(), Metrics::with_process());
+        let tracer = Tracer::from_environment(&texts(&options.environment), &metrics, processes);
         let plane = Plane::new(
             queue.clone(),
             &root.prefix,
@@ -91,7 +92,8 @@ impl Running {
             messages::Metrics::new(&metrics),
             options.observer,
             processes,
-        );
+        )
+        .traced(Tracing::new(tracer, &root.queue));
         let views = served.iter().map(|actor| view(root, actor)).collect();
         let admin = admin::start(root, health.clone(), metrics, messages.clone(), queue.clone(), views).await?;
         let starts = options.mode == Mode::Up && served.iter().any(|actor| actor.config.handler.socket.is_none());
@@ -195,6 +197,15 @@ fn launch(
         environment: clean_environment(environment),
         python: python.ok(),
     })
+}
+
+/// The environment as text; what is not Unicode in it is replaced.
+fn texts(environment: &BTreeMap<OsString, OsString>) -> BTreeMap<String, String> {
+    let text = |word: &OsString| word.to_string_lossy().into_owned();
+    environment
+        .iter()
+        .map(|(name, value)| (text(name), text(value)))
+        .collect()
 }
 
 fn view(root: &Root, actor: &Served<'_>) -> ActorView {

@@ -35,7 +35,7 @@ pub struct Envelope {
     pub(super) body: Bytes,
     pub(super) members: Members,
     pub(super) route: Option<Route>,
-    id: String,
+    pub(super) id: String,
     pub(super) hop: Option<Hop>,
 }
 

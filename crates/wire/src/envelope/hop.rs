@@ -27,17 +27,18 @@ pub(super) struct Hop {
 }
 
 impl Envelope {
-    /// Puts the message at a new place in its trace: `hop` gets the place that it came with, if that is sound.
+    /// Puts the message at a new place in its trace: `hop` gets the place that it came with, if that is sound, and the
+    /// message's id.
     ///
     /// From then on [`headers`](Self::headers) and everything that is made of the message carry the new place. A
     /// message without headers gets some.
-    pub fn enter(&mut self, hop: impl FnOnce(Option<TraceContext>) -> TraceContext) -> Arc<TraceContext> {
+    pub fn enter(&mut self, hop: impl FnOnce(Option<TraceContext>, &str) -> TraceContext) -> Arc<TraceContext> {
         let came = self.headers();
         let text = came.as_ref().map_or("{}", Json::as_str);
         let members = Members::scan(text, &NAMES).expect("headers are an object");
         let string = |name| -> Option<Cow<'_, str>> { plain(&text[members.value(name)?]) };
         let parent = string(PARENT).and_then(|parent| TraceContext::parse(&parent, string(STATE).as_deref()));
-        let trace = Arc::new(hop(parent));
+        let trace = Arc::new(hop(parent, &self.id));
         let headers = if came.is_none() && self.occupied(HEADERS) {
             None
         } else {

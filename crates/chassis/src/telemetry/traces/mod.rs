@@ -10,5 +10,5 @@ mod span;
 mod tracer;
 
 pub use sampler::{BadSampler, Sampler};
-pub use span::{Event, Span, SpanKind, Value};
+pub use span::{Event, Span, SpanKind, Value, cut};
 pub use tracer::Tracer;

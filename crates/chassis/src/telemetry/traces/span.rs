@@ -114,7 +114,7 @@ impl From<f64> for Value {
 }
 
 /// At most so much of a text that spans which wait do not take much room, whatever a handler has to say.
-pub(in crate::telemetry) fn cut(mut text: String) -> String {
+pub fn cut(mut text: String) -> String {
     if text.len() > MAX_TEXT {
         text.truncate(text.floor_char_boundary(MAX_TEXT));
         text.push('\u{2026}');

@@ -9,7 +9,7 @@ const HOP: &str = "00-0af7651916cd43dd8448eb211c80319c-0000000000000007-00";
 const FRESH: &str = "00-00000000000000000000000000000009-0000000000000007-01";
 
 /// The span 7: of the trace that came, else of a new one.
-fn hop(parent: Option<TraceContext>) -> TraceContext {
+fn hop(parent: Option<TraceContext>, _id: &str) -> TraceContext {
     let span = SpanId::new(7);
     parent.map_or_else(
         || TraceContext::root(TraceId::new(9), span, Sampling::Recorded),
@@ -133,7 +133,7 @@ fn a_trace_that_is_not_the_messages_own_does_not_take_its_place() {
 
 #[test]
 fn what_is_buried_says_where_in_its_trace_it_was() {
-    let trace = hop(TraceContext::parse(CAME, Some("a=1")));
+    let trace = hop(TraceContext::parse(CAME, Some("a=1")), "m");
     let body = value(&buried(&flaw("{"), &record(), Some(&trace)));
     assert_eq!(
         body["headers"],
