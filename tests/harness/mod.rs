@@ -17,7 +17,7 @@ mod rounds;
 mod sidecar;
 mod system;
 
-pub(crate) use field::{Field, envelopes};
+pub(crate) use field::{Field, envelopes, untraced};
 pub(crate) use notes::{Call, Notes};
 pub(crate) use plain::{Answer, Plain, Request};
 pub(crate) use python::{Foreign, HANDLERS, interpreter};

@@ -67,7 +67,11 @@ impl Outbox {
 impl Counts {
     /// Registers them.
     pub(in crate::telemetry) fn new(metrics: &Metrics) -> Self {
-        let (exported, dropped) = (Counter::default(), Family::default());
+        let (exported, dropped) = (Counter::default(), Family::<ReasonLabel, Counter>::default());
+        for loss in [Loss::Full, Loss::Unreachable, Loss::Refused, Loss::Shutdown] {
+            // A loss that was never met counts zero, so that its first one is an increase.
+            let _ = dropped.get_or_create(&loss.into());
+        }
         metrics.register("spans_exported", "Spans that the collector has taken", exported.clone());
         metrics.register(
             "spans_dropped",
@@ -92,8 +96,7 @@ impl Counts {
         if spans == 0 {
             return;
         }
-        let label = ReasonLabel { reason: why.label() };
-        self.dropped.get_or_create(&label).inc_by(spans);
+        self.dropped.get_or_create(&why.into()).inc_by(spans);
         if !self.said.swap(true, Ordering::Relaxed) {
             warn!(
                 spans,
@@ -104,13 +107,14 @@ impl Counts {
     }
 }
 
-impl Loss {
-    fn label(self) -> &'static str {
-        match self {
-            Self::Full => "full",
-            Self::Unreachable => "unreachable",
-            Self::Refused => "refused",
-            Self::Shutdown => "shutdown",
-        }
+impl From<Loss> for ReasonLabel {
+    fn from(loss: Loss) -> Self {
+        let reason = match loss {
+            Loss::Full => "full",
+            Loss::Unreachable => "unreachable",
+            Loss::Refused => "refused",
+            Loss::Shutdown => "shutdown",
+        };
+        Self { reason }
     }
 }
