@@ -21,7 +21,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Install what the tests need and is missing, from Debian's packages.
+    /// Install what the tests need and is missing, from Debian's packages and Python's index.
     Setup,
     /// Everything that must hold: formatting, lints, every test, generated files unchanged.
     Test(test::Options),
