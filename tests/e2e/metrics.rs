@@ -9,7 +9,7 @@ use std::{
 use crate::harness::{Answer, Field, Plain, Sidecar, wait_until};
 
 /// The value of a sample, by its name and labels as they are written.
-fn sample(text: &str, name: &str) -> f64 {
+fn sample(text: &str, name: &str) -> usize {
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     let line = line.unwrap_or_else(|| panic!("no {name} in\n{text}"));
     line.parse().expect("a number")
@@ -75,16 +75,16 @@ fn promtool_has_no_complaint_about_what_is_served_after_work_of_every_outcome() 
     field.wait_for("error-end", 2);
     let text = wait_until("everything is counted", || {
         let (_, text) = up.get("/metrics");
-        (sample(&text, r#"sidecar_actor_messages_in_flight{actor="a"}"#) == 0.0
-            && sample(&text, r#"sidecar_actor_messages_in_flight{actor="b"}"#) == 0.0)
+        (sample(&text, r#"sidecar_actor_messages_in_flight{actor="a"}"#) == 0
+            && sample(&text, r#"sidecar_actor_messages_in_flight{actor="b"}"#) == 0)
             .then_some(text)
     });
     assert_eq!(complaints(&text), "");
     let taken = |name: &str| sample(&text, &format!("sidecar_actor_{name}"));
     // Five messages, one of them twice as it asked for, one as its handler was lost; and bytes that are none.
-    assert_eq!(taken(r#"messages_received_total{actor="a"}"#), 8.0);
-    assert_eq!(taken(r#"attempts_total{actor="a"}"#), 7.0);
-    for (outcome, count) in [("forwarded", 4.0), ("failed", 2.0), ("put_back", 2.0), ("lost", 0.0)] {
+    assert_eq!(taken(r#"messages_received_total{actor="a"}"#), 8);
+    assert_eq!(taken(r#"attempts_total{actor="a"}"#), 7);
+    for (outcome, count) in [("forwarded", 4), ("failed", 2), ("put_back", 2), ("lost", 0)] {
         assert_eq!(
             taken(&format!(r#"messages_settled_total{{actor="a",outcome="{outcome}"}}"#)),
             count,
@@ -92,10 +92,10 @@ fn promtool_has_no_complaint_about_what_is_served_after_work_of_every_outcome() 
         );
     }
     for (actor, kind, count) in [
-        ("a", "next", 8.0),
-        ("a", "error_end", 2.0),
-        ("a", "happy_end", 0.0),
-        ("b", "happy_end", 8.0),
+        ("a", "next", 8),
+        ("a", "error_end", 2),
+        ("a", "happy_end", 0),
+        ("b", "happy_end", 8),
     ] {
         assert_eq!(
             taken(&format!(r#"messages_sent_total{{actor="{actor}",kind="{kind}"}}"#)),
@@ -103,7 +103,7 @@ fn promtool_has_no_complaint_about_what_is_served_after_work_of_every_outcome() 
             "{kind} of {actor}"
         );
     }
-    for (code, count) in [("odd", 1.0), ("invalid_envelope", 1.0)] {
+    for (code, count) in [("odd", 1), ("invalid_envelope", 1)] {
         assert_eq!(
             taken(&format!(r#"messages_failed_total{{actor="a",code="{code}"}}"#)),
             count,
@@ -111,10 +111,10 @@ fn promtool_has_no_complaint_about_what_is_served_after_work_of_every_outcome() 
         );
     }
     for (histogram, count) in [
-        ("envelope_size_bytes", 8.0),
-        ("receive_duration_seconds", 8.0),
-        ("handler_duration_seconds", 7.0),
-        ("send_duration_seconds", 6.0),
+        ("envelope_size_bytes", 8),
+        ("receive_duration_seconds", 8),
+        ("handler_duration_seconds", 7),
+        ("send_duration_seconds", 6),
     ] {
         assert_eq!(
             taken(&format!(r#"{histogram}_count{{actor="a"}}"#)),
@@ -125,9 +125,9 @@ fn promtool_has_no_complaint_about_what_is_served_after_work_of_every_outcome() 
     // Of the first two to `b`: received and done; what goes to a queue that is not there is lost.
     assert_eq!(
         taken(r#"messages_sent_total{actor="a",kind="event"}"#),
-        field.depth("events") as f64 - taken(r#"messages_sent_total{actor="b",kind="event"}"#)
+        field.depth("events") - taken(r#"messages_sent_total{actor="b",kind="event"}"#)
     );
-    assert!(taken(r#"events_lost_total{reason="no_queue"}"#) > 0.0);
+    assert!(taken(r#"events_lost_total{reason="no_queue"}"#) > 0);
     assert!(up.stop().success());
 }
 
