@@ -5,7 +5,9 @@
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use serde_json::value::RawValue;
-use wire::{Envelope, ErrorRecord, InvalidEnvelope, Json, Part, buried, code, valid_id};
+use wire::{
+    Envelope, ErrorRecord, InvalidEnvelope, Json, Part, Sampling, SpanId, TraceContext, TraceId, buried, code, valid_id,
+};
 
 fuzz_target!(|data: &[u8]| {
     let body = Bytes::copy_from_slice(data);
@@ -77,17 +79,36 @@ fn sound(message: &Envelope) {
         Err(_) => assert_eq!(output.actors(), message.actors()),
     }
     let set = Part {
-        headers: Some(message.headers_with(&[("job", "j\n")])),
-        ..part
+        headers: Some(Json::from_value(&serde_json::json!({"job": "j\n"}))),
+        ..part.clone()
     };
     assert_eq!(again(&message.advance(0, &set)).header("job").as_deref(), Some("j\n"));
+
+    // A hop writes its place, into headers that are an object or are none, and what comes of it is read there.
+    let mut hop = message.clone();
+    let place = hop.enter(step);
+    let mut next = again(&hop.advance(0, &part));
+    next.enter(|came, id| {
+        assert!(came.as_ref() == Some(&*place) || hop.headers().is_none());
+        step(came, id)
+    });
+    let mut odder = again(&hop.advance(1, &odd));
+    assert_eq!(hop.place_of(&odd).expect("a place").trace_id(), place.trace_id());
+    odder.enter(step);
+}
+
+/// The next span of a trace, or the first.
+fn step(came: Option<TraceContext>, id: &str) -> TraceContext {
+    let span = SpanId::new(7);
+    let root = || TraceContext::root(TraceId::of_message(id), span, Sampling::Recorded);
+    came.map_or_else(root, |came| came.child(span))
 }
 
 /// What must hold of anything else.
 fn unsound(invalid: &InvalidEnvelope, body: &Bytes) {
     assert_eq!(&invalid.raw, body);
     assert!(invalid.id.as_deref().is_none_or(valid_id));
-    let grave = Envelope::decode_at_end(buried(invalid, &record())).expect("a grave can be read");
+    let grave = Envelope::decode_at_end(buried(invalid, &record(), None)).expect("a grave can be read");
     assert!(grave.payload().is_null());
     if let Some(id) = &invalid.id {
         assert_eq!(grave.id(), id);

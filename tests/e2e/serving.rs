@@ -1,6 +1,6 @@
 //! `up` and `run` as programs: what they serve, where they can be watched, how they refuse.
 
-use crate::harness::{Field, HANDLERS, Plain, Value, interpreter, json};
+use crate::harness::{Field, HANDLERS, Plain, Value, interpreter, json, untraced};
 
 #[test]
 fn run_needs_the_environment_alone() {
@@ -23,7 +23,7 @@ fn run_needs_the_environment_alone() {
     let output = take.envs(environment).output().expect("it runs");
     let text = String::from_utf8(output.stdout).expect("text");
     assert_eq!(
-        text,
+        untraced(&text),
         "{\"id\":\"m\",\"route\":{\"actors\":[\"clean\"],\"current\":1},\"payload\":{\"x\": 1}}\n"
     );
     assert!(run.stop().success());

@@ -154,21 +154,27 @@ impl Field {
         });
     }
 
-    /// The messages of a queue that are ready, byte for byte.
+    /// The messages of a queue that are ready, byte for byte but for the trace that each hop writes into them.
     #[track_caller]
     pub(crate) fn texts(&self, queue: &str) -> Vec<String> {
-        let printed = self.ok(&["take", queue, "--peek", "-n", ALL, "--output", "json"]);
-        let elements: Vec<Box<RawValue>> = serde_json::from_str(&printed).expect("an array");
-        elements.iter().map(|element| element.get().to_owned()).collect()
+        let elements = self.ready(queue);
+        elements.iter().map(|element| untraced(element.get())).collect()
     }
 
     /// The messages of a queue that are ready.
     #[track_caller]
     pub(crate) fn messages(&self, queue: &str) -> Vec<Value> {
-        self.texts(queue)
+        let elements = self.ready(queue);
+        elements
             .iter()
-            .map(|text| serde_json::from_str(text).expect("JSON"))
+            .map(|element| serde_json::from_str(element.get()).expect("JSON"))
             .collect()
+    }
+
+    #[track_caller]
+    fn ready(&self, queue: &str) -> Vec<Box<RawValue>> {
+        let printed = self.ok(&["take", queue, "--peek", "-n", ALL, "--output", "json"]);
+        serde_json::from_str(&printed).expect("an array")
     }
 
     /// Waits until a queue has this many ready messages; gives them.
@@ -230,6 +236,24 @@ impl Field {
         let figure = row.and_then(|row| row[name].as_u64()).unwrap_or(0);
         usize::try_from(figure).expect("a small number")
     }
+}
+
+/// A message without the `traceparent` that a hop added to it, and without headers that hold nothing else.
+pub(crate) fn untraced(text: &str) -> String {
+    const VALUE: usize = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".len();
+    for (before, after) in [
+        (r#","headers":{"traceparent":""#, r#""}"#),
+        (r#","traceparent":""#, r#"""#),
+        (r#""traceparent":""#, r#"","#),
+    ] {
+        let rest = text
+            .split_once(before)
+            .and_then(|(head, rest)| Some((head, rest.get(VALUE..)?)));
+        if let Some((head, tail)) = rest.and_then(|(head, rest)| Some((head, rest.strip_prefix(after)?))) {
+            return format!("{head}{tail}");
+        }
+    }
+    text.to_owned()
 }
 
 /// Envelopes with ids `m1..` and payloads `{"n":1}..`.

@@ -9,6 +9,7 @@
     reason = "each test target uses its own part of the harness"
 )]
 
+mod collector;
 mod field;
 mod notes;
 mod plain;
@@ -17,7 +18,8 @@ mod rounds;
 mod sidecar;
 mod system;
 
-pub(crate) use field::{Field, envelopes};
+pub(crate) use collector::{Collector, Post, Reply};
+pub(crate) use field::{Field, envelopes, untraced};
 pub(crate) use notes::{Call, Notes};
 pub(crate) use plain::{Answer, Plain, Request};
 pub(crate) use python::{Foreign, HANDLERS, interpreter};

@@ -24,7 +24,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Install what the tests need and is missing, from Debian's packages.
+    /// Install what the tests need and is missing, from Debian's packages and Python's index.
     Setup,
     /// A private `RabbitMQ` for tests and for trying things out.
     #[command(subcommand)]

@@ -1,6 +1,6 @@
-//! What the tests need besides Rust, installed where it is missing.
+//! What the tests need besides Rust, installed where it is missing. Nothing that it brings is left running.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{bail, ensure};
 use rabbit_node::{Installed, PACKAGE};
@@ -14,7 +14,13 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("cc", "gcc"),
     ("node", "nodejs"),
     ("npm", "npm"),
+    ("javac", "default-jdk-headless"),
+    ("g++", "g++"),
+    ("promtool", "prometheus"),
 ];
+
+/// Modules of Python that Debian has in packages of their own.
+const MODULES: &[(&str, &str)] = &[("ensurepip", "python3-venv")];
 
 /// Languages that a runtime needs in a version of its own: a program, words that fail on an older one, and what to say.
 const VERSIONS: &[(&str, &[&str], &str)] = &[
@@ -37,6 +43,9 @@ const VERSIONS: &[(&str, &[&str], &str)] = &[
 const TYPESCRIPT: &str = "typescript@5.9.3";
 const NPM_FOLDER: &str = "target/npm";
 
+/// Where the tests find a Python with OpenTelemetry's protobuf definitions.
+const OTLP: &str = "target/otlp";
+
 /// Installs its arguments. Debian's way to say that no package may start a service is a policy: where the machine has none
 /// there is one meanwhile.
 const INSTALL: &str = r#"
@@ -50,9 +59,9 @@ if [ ! -e "$policy" ]; then
 fi
 apt-get update -qq
 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"
-case " $* " in
-    *" rabbitmq-server "*) [ ! -d /run/systemd/system ] || systemctl --quiet disable rabbitmq-server ;;
-esac
+for server in rabbitmq-server prometheus; do
+    case " $* " in *" $server "*) [ ! -d /run/systemd/system ] || systemctl --quiet disable "$server" ;; esac
+done
 "#;
 
 /// Installs what is missing; says how where it cannot.
@@ -60,6 +69,7 @@ pub(crate) fn setup() -> anyhow::Result<()> {
     let missing: Vec<&str> = PROGRAMS
         .iter()
         .filter(|(program, _)| !is_there(program))
+        .chain(MODULES.iter().filter(|(module, _)| !imports(module)))
         .map(|(_, package)| *package)
         .collect();
     if !missing.is_empty() {
@@ -73,6 +83,10 @@ pub(crate) fn setup() -> anyhow::Result<()> {
         let line = format!("npm install --prefix {NPM_FOLDER} --no-save --no-audit --no-fund {TYPESCRIPT}");
         run("install TypeScript's compiler", command("sh", &["-c", &line]))?;
     }
+    if !root().join(OTLP).exists() {
+        let make = command("python3", &["tests/harness/otlp.py", "setup", OTLP]);
+        run("install opentelemetry-proto from PyPI", make)?;
+    }
     Ok(())
 }
 
@@ -84,6 +98,15 @@ pub(crate) fn broker() -> anyhow::Result<()> {
         install(&[PACKAGE])?;
     }
     Installed::find().map(drop)
+}
+
+/// Whether Python has this module; without Python it comes with it.
+fn imports(module: &str) -> bool {
+    Command::new("python3")
+        .args(["-c", &format!("import {module}")])
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|it| it.success())
 }
 
 fn is_there(program: &str) -> bool {

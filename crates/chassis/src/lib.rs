@@ -3,7 +3,7 @@
 //! - [`config`]: the configuration, read and checked, with a place for everything that is wrong;
 //! - [`guard`]: the policies around everything that can fail (attempts, backoff, breaker, limit, timeout);
 //! - [`lifecycle`]: tasks, drain, Unix signals, health, and the admin address;
-//! - [`telemetry`]: logs and metrics of the process itself.
+//! - [`telemetry`]: logs, metrics and traces of the process itself.
 //!
 //! A thing enters only when a second plane needs it.
 

@@ -51,11 +51,22 @@ pub(crate) struct Parcel {
 #[derive(Debug)]
 pub(crate) enum Handover {
     /// Everything is safe and the input is done.
-    Safe,
+    Safe(Sent),
     /// An output can never be put; the delivery is still ours.
     Refused(Box<Delivery>, Refusal),
     /// The delivery is no longer ours, or the queue is closed.
     Lost,
+}
+
+/// How much went where.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Sent {
+    /// To actors.
+    pub(crate) next: u64,
+    pub(crate) happy_end: u64,
+    pub(crate) error_end: u64,
+    /// Of a job.
+    pub(crate) events: u64,
 }
 
 /// Why an output can never be put.
@@ -129,15 +140,23 @@ impl Dispatch {
     /// Puts everything and settles the input as done.
     pub(crate) async fn hand_over(&self, delivery: Delivery, parcel: Parcel) -> Handover {
         let Parcel { outputs, mut events } = parcel;
+        let mut sent = Sent::default();
         let puts: Vec<Put> = outputs
             .into_iter()
-            .filter_map(|output| Some(Put::new(self.queue_of(&output.target)?, output.body)))
+            .filter_map(|output| {
+                let queue = self.queue_of(&output.target)?;
+                sent.count(&output.target);
+                Some(Put::new(queue, output.body).with_trace(output.trace))
+            })
             .collect();
         let mut delivery = delivery;
         loop {
             let all = puts.iter().chain(&events).cloned().collect();
             match delivery.forward(all).await {
-                Ok(()) => return Handover::Safe,
+                Ok(()) => {
+                    let events = events.len() as u64;
+                    return Handover::Safe(Sent { events, ..sent });
+                }
                 Err(ForwardError::Unsettled(error)) => return unsettled(&error),
                 Err(ForwardError::Refused { delivery: ours, error }) => {
                     let code = match &error {
@@ -176,6 +195,16 @@ impl Dispatch {
                 }
             }
         }
+    }
+}
+
+impl Sent {
+    fn count(&mut self, target: &Target) {
+        *match target {
+            Target::Actor(_) => &mut self.next,
+            Target::HappyEnd => &mut self.happy_end,
+            Target::ErrorEnd => &mut self.error_end,
+        } += 1;
     }
 }
 

@@ -7,6 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use chassis::lifecycle::Drain;
 use jiff::Timestamp;
+use prometheus_client::metrics::counter::Counter;
 use queues::{Put, Queue, QueueError};
 use tokio::sync::{mpsc, oneshot};
 use tracing::debug;
@@ -23,7 +24,8 @@ pub(crate) struct Courier {
 
 #[derive(Debug)]
 enum Errand {
-    Put(Put),
+    /// Put, then counted.
+    Put(Put, Counter),
     /// Tells when everything before it was put, or lost.
     Mark(oneshot::Sender<()>),
 }
@@ -46,7 +48,7 @@ impl Courier {
                 let (mut puts, mut marks) = (Vec::new(), Vec::new());
                 for errand in batch.drain(..) {
                     match errand {
-                        Errand::Put(put) => puts.push(put),
+                        Errand::Put(put, sent) => puts.push((put, sent)),
                         Errand::Mark(mark) => marks.push(mark),
                     }
                 }
@@ -60,8 +62,8 @@ impl Courier {
         Self { errands, metrics }
     }
 
-    fn send(&self, put: Put) {
-        if self.errands.try_send(Errand::Put(put)).is_err() {
+    fn send(&self, put: Put, sent: Counter) {
+        if self.errands.try_send(Errand::Put(put, sent)).is_err() {
             self.metrics.event_lost(&QueueError::Closed);
         }
     }
@@ -79,14 +81,24 @@ impl Courier {
     }
 }
 
-async fn deliver(queue: &dyn Queue, puts: Vec<Put>, metrics: &Metrics) {
-    if puts.is_empty() || queue.put(puts.clone()).await.is_ok() {
+async fn deliver(queue: &dyn Queue, errands: Vec<(Put, Counter)>, metrics: &Metrics) {
+    if errands.is_empty() {
+        return;
+    }
+    let (puts, sent): (Vec<Put>, Vec<Counter>) = errands.into_iter().unzip();
+    if queue.put(puts.clone()).await.is_ok() {
+        for sent in sent {
+            sent.inc();
+        }
         return;
     }
     // One missing queue must not cost the others theirs.
-    for put in puts {
-        if let Err(error) = queue.put(vec![put]).await {
-            metrics.event_lost(&error);
+    for (put, sent) in puts.into_iter().zip(sent) {
+        match queue.put(vec![put]).await {
+            Ok(()) => {
+                sent.inc();
+            }
+            Err(error) => metrics.event_lost(&error),
         }
     }
 }
@@ -107,10 +119,12 @@ struct Following {
     actor: Arc<str>,
     current: i64,
     seq: u64,
+    sent: Counter,
 }
 
 impl Reporter {
-    pub(crate) fn new(envelope: &Envelope, actor: &Arc<str>, courier: &Courier) -> Self {
+    /// `sent` counts the events that reached their queue by themselves.
+    pub(crate) fn new(envelope: &Envelope, actor: &Arc<str>, courier: &Courier, sent: &Counter) -> Self {
         let following = envelope
             .header("reply_to")
             .filter(|queue| !queue.is_empty())
@@ -123,6 +137,7 @@ impl Reporter {
                 actor: actor.clone(),
                 current: envelope.current(),
                 seq: 0,
+                sent: sent.clone(),
             });
         Self { following }
     }
@@ -167,7 +182,7 @@ impl Reporter {
         let Some(following) = &mut self.following else { return };
         let (kind, data) = event();
         let put = following.compose(kind, None, data);
-        following.courier.send(put);
+        following.courier.send(put, following.sent.clone());
     }
 }
 

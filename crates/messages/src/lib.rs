@@ -10,9 +10,11 @@ mod events;
 pub mod fate;
 mod metrics;
 pub mod routing;
+mod span;
 mod station;
 mod step;
 
 pub use config::{ActorConfig, Dialect, EndConfig, Ends, HandlerConfig, Retry};
 pub use metrics::Metrics;
+pub use span::Tracing;
 pub use station::{Hop, Observer, Plane, Station};

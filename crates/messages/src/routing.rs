@@ -3,8 +3,10 @@
 //! Pure: no I/O, no clock. `dispatch` carries the decision out. Outputs are never lost and never invented: as many
 //! leave as the handler gave, in its order, and a message without any is its original, at the happy end.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use wire::{Envelope, ErrorRecord, Part, RouteRefused};
+use wire::{Envelope, ErrorRecord, Part, RouteRefused, TraceContext};
 
 /// Where an output goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +28,8 @@ pub struct Output {
     pub id: String,
     /// The whole envelope.
     pub body: Bytes,
+    /// Where it stands in its trace, as the envelope says too.
+    pub trace: Option<Arc<TraceContext>>,
 }
 
 /// The outputs of a step whose handler gave `parts`.
@@ -39,6 +43,7 @@ pub fn next(envelope: &Envelope, parts: &[Part]) -> Result<Vec<Output>, RouteRef
             target: Target::HappyEnd,
             id,
             body: envelope.finished(),
+            trace: envelope.place().cloned(),
         }]);
     }
     let output = |(index, part): (usize, &Part)| {
@@ -50,6 +55,7 @@ pub fn next(envelope: &Envelope, parts: &[Part]) -> Result<Vec<Output>, RouteRef
             target: next.map_or(Target::HappyEnd, Target::Actor),
             id: envelope.child_id(index),
             body: envelope.advance(index, part),
+            trace: envelope.place_of(part),
         })
     };
     parts.iter().enumerate().map(output).collect()
@@ -61,6 +67,7 @@ pub fn failed(envelope: &Envelope, record: &ErrorRecord) -> Output {
         target: Target::ErrorEnd,
         id: envelope.id().to_owned(),
         body: envelope.failed(record),
+        trace: envelope.place().cloned(),
     }
 }
 

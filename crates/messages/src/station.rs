@@ -1,6 +1,10 @@
 //! Takes messages for one actor while a handler has room for them.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use chassis::{
     guard::Backoff,
@@ -15,6 +19,7 @@ use crate::{
     dispatch::{Dispatch, End},
     events::Courier,
     fate::{Kind, Policy},
+    span::Tracing,
     step::{self, Actor},
 };
 
@@ -38,6 +43,7 @@ pub struct Plane {
     ends: [Arc<str>; 2],
     courier: Courier,
     metrics: Metrics,
+    tracing: Tracing,
     observer: Option<Arc<dyn Observer>>,
 }
 
@@ -96,6 +102,7 @@ impl Plane {
             ends,
             courier,
             metrics,
+            tracing: Tracing::default(),
             observer,
         }
     }
@@ -109,6 +116,11 @@ impl Plane {
         let dispatch = Arc::get_mut(&mut self.dispatch).expect("queues are named before there are stations");
         dispatch.named.insert(actor.to_owned(), queue.into());
         self
+    }
+
+    /// The same plane, whose hops are told of by `tracing`.
+    pub fn traced(self, tracing: Tracing) -> Self {
+        Self { tracing, ..self }
     }
 
     /// The station of one actor, whose handlers are in `pool` and whose readiness is told to `health`.
@@ -129,6 +141,7 @@ impl Plane {
             dispatch: self.dispatch.clone(),
             courier: self.courier.clone(),
             metrics: self.metrics.actor(name),
+            tracing: self.tracing.clone(),
             observer: self.observer.clone(),
             pool: pool.clone(),
         };
@@ -180,6 +193,7 @@ impl Station {
         readiness.mark_changed();
         let mut ready = false;
         let mut held: Option<Slot> = None;
+        let mut free = Instant::now();
         loop {
             tokio::select! {
                 biased;
@@ -199,10 +213,12 @@ impl Station {
                         readiness.mark_changed();
                     }
                     held = Some(slot);
+                    free = Instant::now();
                 }
                 delivery = consumer.take(), if held.is_some() => {
                     let delivery = delivery?;
                     if let Some(slot) = held.take() {
+                        self.actor.metrics.receive.observe(free.elapsed().as_secs_f64());
                         drain.spawn("step", step::run(self.actor.clone(), slot, delivery, drain.clone()));
                     }
                 }

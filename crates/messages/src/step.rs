@@ -19,6 +19,7 @@ use crate::{
     fate::{Fate, Kind, Policy, Trial, Tries, fault, in_full},
     metrics::ActorMetrics,
     routing::{self, Output, Target},
+    span::{HopSpan, Outcome, Tracing},
 };
 
 /// What every step of one actor shares.
@@ -29,6 +30,7 @@ pub(crate) struct Actor {
     pub(crate) dispatch: Arc<Dispatch>,
     pub(crate) courier: Courier,
     pub(crate) metrics: ActorMetrics,
+    pub(crate) tracing: Tracing,
     pub(crate) observer: Option<Arc<dyn Observer>>,
     pub(crate) pool: Pool,
 }
@@ -47,27 +49,33 @@ enum Way {
 /// When `drain` is cut, the exchange is ended first and the message then put back, uncounted.
 pub(crate) async fn run(actor: Arc<Actor>, slot: Slot, delivery: Delivery, drain: Drain) {
     let taken = Instant::now();
-    actor.metrics.received.inc();
-    let _in_flight = InFlight::new(&actor.metrics);
+    let metrics = &actor.metrics;
+    metrics.received.inc();
+    #[expect(clippy::cast_precision_loss, reason = "no envelope has 2^52 bytes")]
+    metrics.size.observe(delivery.body().len() as f64);
+    let _in_flight = InFlight::new(metrics);
     let decoded = match actor.policy.kind {
         Kind::Ordinary => Envelope::decode(delivery.body().clone()),
         Kind::End => Envelope::decode_at_end(delivery.body().clone()),
     };
-    match decoded {
-        Ok(envelope) => {
-            Step {
+    let (span, outcome) = match decoded {
+        Ok(mut envelope) => {
+            let span = actor.tracing.enter(&mut envelope, &delivery);
+            let step = Step {
                 actor: &actor,
                 envelope,
                 taken,
-            }
-            .run(slot, delivery, &drain)
-            .await;
+            };
+            step.run(slot, delivery, span, &drain).await
         }
         Err(invalid) => {
             drop(slot);
-            actor.bury_invalid(delivery, &invalid).await;
+            let mut span = actor.tracing.enter_invalid(&invalid, &delivery);
+            let outcome = actor.bury_invalid(delivery, &invalid, &mut span).await;
+            (span, outcome)
         }
-    }
+    };
+    actor.tracing.end(span, &actor.name, taken.elapsed(), outcome);
 }
 
 struct Step<'a> {
@@ -76,42 +84,54 @@ struct Step<'a> {
     taken: Instant,
 }
 
+/// What is told of a message while it is worked on, and to whom.
+struct Account {
+    tries: Tries,
+    /// Whoever follows the job.
+    reporter: Reporter,
+    /// Whoever follows the trace.
+    span: HopSpan,
+}
+
 impl Step<'_> {
-    async fn run(self, slot: Slot, delivery: Delivery, drain: &Drain) {
+    async fn run(self, slot: Slot, delivery: Delivery, mut span: HopSpan, drain: &Drain) -> (HopSpan, Outcome) {
         let (actor, envelope) = (self.actor, &self.envelope);
         let tries = tries(&delivery, envelope);
-        let mut reporter = match actor.policy.kind {
-            Kind::Ordinary => Reporter::new(envelope, &actor.name, &actor.courier),
+        span.tries(tries);
+        let reporter = match actor.policy.kind {
+            Kind::Ordinary => Reporter::new(envelope, &actor.name, &actor.courier, &actor.metrics.events),
             // Its last event went out with the settle that brought it here.
             Kind::End => Reporter::default(),
         };
+        let mut account = Account { tries, reporter, span };
         let mut handler_time = Duration::ZERO;
         let fate = if let Err(fault) = self.admit(tries).await {
             drop(slot);
             actor.policy.bury(fault, tries, fastrand::f64())
         } else {
-            reporter.received();
+            account.reporter.received();
+            actor.metrics.attempts.inc();
             let called = Instant::now();
             let member = slot.member();
             let fate = tokio::select! {
                 biased;
-                fate = self.call(slot, tries, &mut reporter) => fate,
+                fate = self.call(slot, &mut account) => fate,
                 () = drain.cut() => self.cut_off(member).await,
             };
             handler_time = called.elapsed();
             actor.metrics.handler.observe(handler_time.as_secs_f64());
             fate
         };
-        let safe = match fate {
-            Fate::Forward(parts) => self.forward(delivery, &parts, tries, &mut reporter).await,
-            Fate::Bury(fault) => self.bury(delivery, &fault, tries, &mut reporter).await,
+        let outcome = match fate {
+            Fate::Forward(parts) => self.forward(delivery, &parts, &mut account).await,
+            Fate::Bury(fault) => self.bury(delivery, &fault, &mut account).await,
             Fate::Again(again) => {
                 debug!(actor = %actor.name, message = envelope.id(), after_ms = again.after.as_millis(), "put back");
-                actor.count_put_back(put_back(delivery, again).await);
-                false
+                account.span.again(&again);
+                actor.count_put_back(put_back(delivery, again).await)
             }
         };
-        if safe {
+        if matches!(outcome, Outcome::Forwarded | Outcome::Failed) {
             let whole = self.taken.elapsed();
             actor.metrics.hop.observe(whole.as_secs_f64());
             if let Some(observer) = &actor.observer {
@@ -123,6 +143,7 @@ impl Step<'_> {
                 });
             }
         }
+        (account.span, outcome)
     }
 
     /// The grace is over: the exchange was ended, and a process of ours is waited for until it is gone, so that nobody
@@ -162,8 +183,10 @@ impl Step<'_> {
     }
 
     /// The exchange with the handler, judged. The slot is free again when this returns.
-    async fn call(&self, mut slot: Slot, tries: Tries, reporter: &mut Reporter) -> Fate {
+    async fn call(&self, mut slot: Slot, account: &mut Account) -> Fate {
         let (actor, envelope) = (self.actor, &self.envelope);
+        let Account { tries, reporter, span } = account;
+        let tries = *tries;
         let call = Call {
             id: envelope.id().to_owned(),
             actor: actor.name.to_string(),
@@ -178,7 +201,12 @@ impl Step<'_> {
                 Input::Envelope => envelope.with_attempt(tries.attempt),
             },
         };
-        let ending = slot.call(&call, &mut |interim| reporter.interim(interim)).await;
+        let mut interim = |interim| {
+            span.interim(&interim);
+            reporter.interim(interim);
+        };
+        let ending = slot.call(&call, &mut interim).await;
+        span.replied(&ending);
         // Asked afterwards: a slot whose member went meanwhile moves to another.
         let trial = if slot.is_probe() { Trial::Probe } else { Trial::Ordinary };
         if let Err(error) = &ending {
@@ -187,127 +215,142 @@ impl Step<'_> {
         actor.policy.after(ending, trial, tries, fastrand::f64())
     }
 
-    /// Sends the outputs on; whether they are safe.
-    async fn forward(&self, delivery: Delivery, parts: &[Part], tries: Tries, reporter: &mut Reporter) -> bool {
+    /// Sends the outputs on.
+    async fn forward(&self, delivery: Delivery, parts: &[Part], account: &mut Account) -> Outcome {
         if self.actor.policy.kind == Kind::End {
             let nothing = Parcel {
                 outputs: Vec::new(),
                 events: Vec::new(),
             };
-            return self
-                .hand_over(delivery, nothing, tries, reporter, &Way::Forwarded)
-                .await;
+            return self.hand_over(delivery, nothing, account, &Way::Forwarded).await;
         }
         match routing::next(&self.envelope, parts) {
             Ok(mut outputs) => {
                 self.actor.dispatch.name_ends(&mut outputs);
-                reporter.flush().await;
-                let events = events(&outputs, parts, reporter);
-                self.hand_over(delivery, Parcel { outputs, events }, tries, reporter, &Way::Forwarded)
+                account.span.outputs(outputs.len());
+                account.reporter.flush().await;
+                let events = events(&outputs, parts, &mut account.reporter);
+                self.hand_over(delivery, Parcel { outputs, events }, account, &Way::Forwarded)
                     .await
             }
             Err(refused) => {
-                self.bury(delivery, &fault(code::BAD_REPLY, refused.to_string()), tries, reporter)
+                self.bury(delivery, &fault(code::BAD_REPLY, refused.to_string()), account)
                     .await
             }
         }
     }
 
-    /// Sends the original to the error end; whether it is safe there.
-    async fn bury(&self, delivery: Delivery, fault: &Fault, tries: Tries, reporter: &mut Reporter) -> bool {
-        reporter.flush().await;
-        let record = fault.record(&self.actor.name, tries.attempt, Timestamp::now());
+    /// Sends the original to the error end.
+    async fn bury(&self, delivery: Delivery, fault: &Fault, account: &mut Account) -> Outcome {
+        account.reporter.flush().await;
+        let record = fault.record(&self.actor.name, account.tries.attempt, Timestamp::now());
+        account.span.failed(&record.code, || record.message.clone());
         let output = routing::failed(&self.envelope, &record);
-        let event = reporter.last(Happening::Failed, None, || Some(Json::from_value(&record)));
+        let event = account
+            .reporter
+            .last(Happening::Failed, None, || Some(Json::from_value(&record)));
         let parcel = Parcel {
             outputs: vec![output],
             events: event.into_iter().collect(),
         };
-        self.hand_over(delivery, parcel, tries, reporter, &Way::Failed(record.code))
+        self.hand_over(delivery, parcel, account, &Way::Failed(record.code))
             .await
     }
 
     /// Hands over; a refused output makes the message a failed one, and a refused failure goes back to wait.
-    async fn hand_over(
-        &self,
-        delivery: Delivery,
-        parcel: Parcel,
-        tries: Tries,
-        reporter: &mut Reporter,
-        way: &Way,
-    ) -> bool {
+    async fn hand_over(&self, delivery: Delivery, parcel: Parcel, account: &mut Account, way: &Way) -> Outcome {
         let metrics = &self.actor.metrics;
-        match (self.actor.dispatch.hand_over(delivery, parcel).await, way) {
-            (Handover::Safe, Way::Forwarded) => {
+        match (self.actor.send(delivery, parcel).await, way) {
+            (Handover::Safe(_), Way::Forwarded) => {
                 metrics.forwarded.inc();
-                true
+                Outcome::Forwarded
             }
-            (Handover::Safe, Way::Failed(code)) => {
+            (Handover::Safe(_), Way::Failed(code)) => {
                 metrics.failed_with(code);
                 info!(actor = %self.actor.name, message = self.envelope.id(), code, "sent to the error end");
-                true
+                Outcome::Failed
             }
             (Handover::Lost, _) => {
                 metrics.lost.inc();
-                false
+                Outcome::Lost
             }
             (Handover::Refused(delivery, refusal), Way::Forwarded) => {
                 let fault = fault(refusal.code, in_full(&refusal.error));
-                Box::pin(self.bury(*delivery, &fault, tries, reporter)).await
+                Box::pin(self.bury(*delivery, &fault, account)).await
             }
             (Handover::Refused(delivery, refusal), Way::Failed(_)) => {
-                let kept = self.actor.dispatch.keep(*delivery, tries.attempt, &refusal.error).await;
-                self.actor.count_put_back(kept);
-                false
+                let attempt = account.tries.attempt;
+                let kept = self.actor.dispatch.keep(*delivery, attempt, &refusal.error).await;
+                self.actor.count_put_back(kept)
             }
         }
     }
 }
 
 impl Actor {
-    fn count_put_back(&self, written: bool) {
+    /// Puts everything and settles, timed and counted.
+    async fn send(&self, delivery: Delivery, parcel: Parcel) -> Handover {
+        let began = Instant::now();
+        let handover = self.dispatch.hand_over(delivery, parcel).await;
+        if let Handover::Safe(sent) = &handover {
+            self.metrics.send.observe(began.elapsed().as_secs_f64());
+            self.metrics.sent(*sent);
+        }
+        handover
+    }
+
+    fn count_put_back(&self, written: bool) -> Outcome {
         if written {
             self.metrics.put_back.inc();
+            Outcome::PutBack
         } else {
             self.metrics.lost.inc();
+            Outcome::Lost
         }
     }
 
     /// Bytes that are no message: to the error end with their reason, as far as there is an end to send them to.
-    async fn bury_invalid(&self, delivery: Delivery, invalid: &InvalidEnvelope) {
+    async fn bury_invalid(&self, delivery: Delivery, invalid: &InvalidEnvelope, span: &mut HopSpan) -> Outcome {
         let fault = fault(code::INVALID_ENVELOPE, invalid.to_string());
         let attempt = delivery.tally().attempt.unwrap_or(1);
         let tries = Tries {
             attempt,
             deliveries: delivery.tally().deliveries,
         };
+        span.tries(tries);
+        span.failed(code::INVALID_ENVELOPE, || invalid.to_string());
         warn!(actor = %self.name, queue = %delivery.queue(), error = %invalid, "not an envelope");
         match self.policy.bury(fault, tries, fastrand::f64()) {
             Fate::Bury(fault) => {
                 let record = fault.record(&self.name, attempt, Timestamp::now());
-                let body = wire::buried(invalid, &record);
                 let output = Output {
                     target: Target::ErrorEnd,
                     id: String::new(),
-                    body,
+                    body: wire::buried(invalid, &record, Some(span.place())),
+                    trace: Some(span.place().clone()),
                 };
                 let parcel = Parcel {
                     outputs: vec![output],
                     events: Vec::new(),
                 };
-                match self.dispatch.hand_over(delivery, parcel).await {
-                    Handover::Safe => self.metrics.failed_with(code::INVALID_ENVELOPE),
+                match self.send(delivery, parcel).await {
+                    Handover::Safe(_) => {
+                        self.metrics.failed_with(code::INVALID_ENVELOPE);
+                        Outcome::Failed
+                    }
                     Handover::Refused(delivery, refusal) => {
                         let kept = self.dispatch.keep(*delivery, attempt, &refusal.error).await;
-                        self.count_put_back(kept);
+                        self.count_put_back(kept)
                     }
                     Handover::Lost => {
                         self.metrics.lost.inc();
+                        Outcome::Lost
                     }
                 }
             }
             Fate::Again(again) => {
-                self.count_put_back(put_back(delivery, again).await);
+                span.again(&again);
+                self.count_put_back(put_back(delivery, again).await)
             }
             Fate::Forward(_) => unreachable!("a failure is never forwarded"),
         }

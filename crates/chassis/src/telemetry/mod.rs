@@ -1,9 +1,12 @@
-//! What the process says of itself: [`logs`] to stderr, [`Metrics`] to whoever scrapes the admin address.
+//! What the process says of itself: [`logs`] to stderr, [`Metrics`] to whoever scrapes the admin address, [`traces`] to
+//! a collector.
 //!
 //! Metrics of a plane live with the plane; here is only the registry that they share and what is true of any process.
 
 pub mod logs;
 mod metrics;
+mod otlp;
 mod process;
+pub mod traces;
 
 pub use metrics::{Exposition, Metrics};

@@ -7,9 +7,9 @@ use chassis::{
     config::Loaded,
     guard::Backoff,
     lifecycle::{self, Drain, Health, Outcome},
-    telemetry::Metrics,
+    telemetry::{Metrics, traces::Tracer},
 };
-use messages::{Observer, Plane};
+use messages::{Observer, Plane, Tracing};
 use queues::{Queue, QueueError, QueueSpec};
 use supervise::{Console, Record, Style, Supervisor, clean_environment};
 use tracing::warn;
@@ -91,6 +91,7 @@ impl Running {
         }
 
         let (health, metrics) = (Health::new(), Metrics::with_process());
+        let tracer = Tracer::from_environment(&texts(&options.environment), &metrics, processes);
         let plane = Plane::new(
             queue.clone(),
             &root.prefix,
@@ -98,7 +99,8 @@ impl Running {
             messages::Metrics::new(&metrics),
             options.observer,
             processes,
-        );
+        )
+        .traced(Tracing::new(tracer, &root.queue));
         let named = root
             .actors
             .iter()
@@ -244,6 +246,15 @@ fn launch(
         environment: clean_environment(environment),
         python: python.ok(),
     })
+}
+
+/// The environment as text; what is not Unicode in it is replaced.
+fn texts(environment: &BTreeMap<OsString, OsString>) -> BTreeMap<String, String> {
+    let text = |word: &OsString| word.to_string_lossy().into_owned();
+    environment
+        .iter()
+        .map(|(name, value)| (text(name), text(value)))
+        .collect()
 }
 
 fn view(root: &Root, actor: &Served<'_>) -> ActorView {

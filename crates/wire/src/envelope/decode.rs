@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
+use super::hop::Hop;
 use crate::json::{Kind, utf8};
 use crate::names::valid_id;
 use crate::number::integer;
@@ -34,7 +35,8 @@ pub struct Envelope {
     pub(super) body: Bytes,
     pub(super) members: Members,
     pub(super) route: Option<Route>,
-    id: String,
+    pub(super) id: String,
+    pub(super) hop: Option<Hop>,
 }
 
 /// The route inside an envelope, or one that a handler gave.
@@ -129,6 +131,7 @@ impl Envelope {
             members,
             route,
             id,
+            hop: None,
         })
     }
 
@@ -175,8 +178,11 @@ impl Envelope {
         read(text[place].as_bytes())
     }
 
-    /// The headers, where they are an object.
+    /// The headers, where they are an object; after [`enter`](Self::enter) as the hop has them.
     pub fn headers(&self) -> Option<Json> {
+        if let Some(headers) = self.hop.as_ref().and_then(|hop| hop.headers.clone()) {
+            return Some(headers);
+        }
         self.json(HEADERS).filter(|headers| headers.kind() == Kind::Object)
     }
 

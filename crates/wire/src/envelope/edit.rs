@@ -1,10 +1,8 @@
 //! What an envelope becomes: the next step, an end, another attempt.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use serde_json::value::RawValue;
 
 use super::decode::{
     ACTORS, ATTEMPT, CURRENT, ERROR, FIELDS, HEADERS, ID, JOB_ID, PARENT_ID, PAYLOAD, ROUTE, ROUTE_FIELDS, Route, STEPS,
@@ -12,7 +10,7 @@ use super::decode::{
 use super::{Envelope, Flaw};
 use crate::json::{Kind, quoted};
 use crate::names::child_id;
-use crate::object::{Edit, Members};
+use crate::object::Edit;
 use crate::{ErrorRecord, Json, Part};
 
 /// A route that a handler may not give: it would rewrite what has happened.
@@ -77,8 +75,8 @@ impl Envelope {
         if let Some(route) = self.next_route(part) {
             edit.set(ROUTE, route);
         }
-        if let Some(headers) = part.headers.as_ref().filter(|headers| headers.kind() == Kind::Object) {
-            edit.set(HEADERS, self.headers_under(headers).bytes().to_vec());
+        if let Some(own) = part.headers.as_ref().filter(|headers| headers.kind() == Kind::Object) {
+            edit.set(HEADERS, self.headers_under(part, own).bytes().to_vec());
         }
         if index > 0 {
             let id = quoted(&self.child_id(index));
@@ -96,7 +94,7 @@ impl Envelope {
 
     /// The original for happy-end, when the handler has no output.
     pub fn finished(&self) -> Bytes {
-        if !self.has(ATTEMPT) && !self.has(ERROR) {
+        if !self.has(ATTEMPT) && !self.has(ERROR) && self.hop.is_none() {
             return self.body.clone();
         }
         let mut edit = self.edit();
@@ -115,45 +113,23 @@ impl Envelope {
 
     /// What a handler with `input: envelope` is shown at its attempt `attempt`.
     pub fn with_attempt(&self, attempt: u32) -> Bytes {
-        if attempt == 1 && !self.has(ATTEMPT) {
+        let says_so = attempt != 1 || self.has(ATTEMPT);
+        if !says_so && self.hop.is_none() {
             return self.body.clone();
         }
         let mut edit = self.edit();
-        edit.set(ATTEMPT, attempt.to_string().into_bytes());
+        if says_so {
+            edit.set(ATTEMPT, attempt.to_string().into_bytes());
+        }
         edit.finish().into()
     }
 
-    /// The headers with some of them set, for a [`Part`]: `traceparent` of the hop, say. All others stay as they are.
-    pub fn headers_with(&self, set: &[(&str, &str)]) -> Json {
-        let set: Vec<_> = set.iter().map(|(name, value)| (*name, quoted(value))).collect();
-        self.headers_set(&set)
-    }
-
-    /// The headers with those of an object set over them, each byte for byte.
-    fn headers_under(&self, own: &Json) -> Json {
-        let own: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_slice(own.bytes()).unwrap_or_default();
-        let set: Vec<_> = own
-            .iter()
-            .map(|(name, value)| (&**name, value.get().as_bytes().to_vec()))
-            .collect();
-        self.headers_set(&set)
-    }
-
-    fn headers_set(&self, set: &[(&str, Vec<u8>)]) -> Json {
-        let headers = self
-            .headers()
-            .unwrap_or_else(|| Json::checked(Bytes::from_static(b"{}")));
-        let names: Vec<&str> = set.iter().map(|(name, _)| *name).collect();
-        let members = Members::scan(headers.as_str(), &names).expect("headers are an object");
-        let mut edit = Edit::new(headers.bytes(), &members, &names);
-        for (index, (_, value)) in set.iter().enumerate() {
-            edit.set(index, value.clone());
-        }
-        Json::checked(edit.finish().into())
-    }
-
     pub(crate) fn edit(&self) -> Edit<'_> {
-        Edit::new(&self.body, &self.members, &FIELDS)
+        let mut edit = Edit::new(&self.body, &self.members, &FIELDS);
+        if let Some(headers) = self.hop.as_ref().and_then(|hop| hop.headers.as_ref()) {
+            edit.set(HEADERS, &headers.bytes()[..]);
+        }
+        edit
     }
 
     /// The route of an output; `None` where the message has none.

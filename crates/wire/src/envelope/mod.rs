@@ -2,10 +2,12 @@
 //!
 //! The rule: an [`Envelope`] keeps the bytes that came. An output is those bytes with a few fields edited, so the
 //! dialect, unknown fields, spacing and the payload survive byte for byte. Whoever has the queue decides where it goes.
+//! [`Envelope::enter`] gives it its place in its trace, which everything that is made of it afterwards carries.
 
 mod compose;
 mod decode;
 mod edit;
+mod hop;
 mod replay;
 
 #[cfg(test)]

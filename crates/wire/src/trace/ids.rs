@@ -3,6 +3,8 @@
 use std::fmt;
 use std::num::{NonZeroU64, NonZeroU128};
 
+use uuid::Uuid;
+
 /// The id of a trace: 16 bytes, written as 32 small hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TraceId(NonZeroU128);
@@ -15,6 +17,11 @@ impl TraceId {
     /// The id with these bits; 0, which none may have, becomes 1.
     pub fn new(bits: u128) -> Self {
         Self(NonZeroU128::new(bits).unwrap_or(NonZeroU128::MIN))
+    }
+
+    /// The trace of a message that nobody has given one: the same at each attempt and after each crash.
+    pub fn of_message(id: &str) -> Self {
+        Self::new(Uuid::new_v5(&TRACES, id.as_bytes()).as_u128())
     }
 
     /// Its bits.
@@ -79,6 +86,9 @@ impl fmt::Debug for SpanId {
         fmt::Display::fmt(self, f)
     }
 }
+
+/// The namespace of the traces of messages.
+const TRACES: Uuid = Uuid::from_u128(0x1a4f_0d52_93c6_5b8e_8d77_c0a2_4e5b_7f13);
 
 /// The number that up to 16 small hexadecimal digits write; large ones are no digits here.
 pub(super) fn hex(digits: &[u8]) -> Option<u64> {

@@ -117,6 +117,15 @@ fn a_root_has_no_state_and_its_ids_are_never_zero() {
     assert!(root.sampled(Sampling::Recorded).is_sampled());
 }
 
+#[test]
+fn a_message_without_a_trace_has_one_that_can_be_computed() {
+    // Python: uuid.uuid5(uuid.UUID("1a4f0d52-93c6-5b8e-8d77-c0a24e5b7f13"), "order-42").hex
+    assert_eq!(
+        TraceId::of_message("order-42").to_string(),
+        "a5beccb5f5cf578693bcd87a08f99731"
+    );
+}
+
 proptest! {
     #[test]
     fn what_is_written_is_read_back(trace: u128, span: u64, recorded: bool, state in "([a-z][a-z0-9]{0,5}=[!-+]{1,9},?){0,5}") {

@@ -2,4 +2,5 @@
 
 mod edit;
 mod given;
+mod hop;
 mod read;

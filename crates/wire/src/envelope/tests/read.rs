@@ -216,18 +216,6 @@ fn a_payload_of_any_depth_and_with_lone_surrogates_is_carried() {
 }
 
 #[test]
-fn headers_are_set_one_by_one() {
-    let set = [("traceparent", "00-2"), ("tracestate", "a=\"b\"")];
-    let message = envelope(FULL);
-    assert_eq!(
-        message.headers_with(&set).as_str(),
-        r#"{"job":"j","n":1,"traceparent":"00-2","tracestate":"a=\"b\""}"#
-    );
-    let bare = envelope(r#"{"id":"m","route":{"actors":[],"current":0},"payload":1}"#);
-    assert_eq!(bare.headers_with(&set[..1]).as_str(), r#"{"traceparent":"00-2"}"#);
-}
-
-#[test]
 fn a_draft_becomes_an_envelope() {
     let mut draft = Draft::new(["a", "b"], Json::parse("{ \"x\": 1.0 }".into()).unwrap());
     let fresh = Envelope::decode(Envelope::compose(draft.clone())).unwrap();
@@ -247,7 +235,7 @@ fn what_is_buried_keeps_its_bytes_and_has_no_route() {
         details: Some(Json::from_value(&[1])),
         ..record()
     };
-    let body = buried(&flaw(r#"{"id":"m"}"#), &why);
+    let body = buried(&flaw(r#"{"id":"m"}"#), &why, None);
     assert_eq!(
         body,
         r#"{"id":"m","payload":null,"error":{"code":"timeout","message":"no reply within 5 m","details":[1],"actor":"a","attempt":3,"at":"2026-03-04T05:06:07.5Z","raw":"{\"id\":\"m\"}"}}"#
@@ -260,7 +248,7 @@ fn what_is_buried_keeps_its_bytes_and_has_no_route() {
     ));
 
     let invalid = Envelope::decode(Bytes::from_static(b"\xff\0")).unwrap_err();
-    let body = value(&buried(&invalid, &record()));
+    let body = value(&buried(&invalid, &record(), None));
     assert_eq!(body["error"]["raw_base64"], "/wA=");
     assert_eq!(body["error"].get("raw"), None);
     assert_eq!(body["id"].as_str().unwrap().len(), 36);
