@@ -12,6 +12,7 @@ mod leftovers;
 mod line;
 mod owner;
 mod poison;
+mod rabbitmq;
 mod shutdown;
 mod standstill;
 mod sync;

@@ -23,7 +23,7 @@ pub(crate) use field::{Field, envelopes, untraced};
 pub(crate) use notes::{Call, Notes};
 pub(crate) use plain::{Answer, Plain, Request};
 pub(crate) use python::{Foreign, HANDLERS, interpreter};
-pub(crate) use rounds::{Round, rounds};
+pub(crate) use rounds::{Round, rounds, rounds_of};
 pub(crate) use sidecar::Sidecar;
 pub(crate) use system::{is_alive, signal, signal_if_there, stop, wait_until, within};
 

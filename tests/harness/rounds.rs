@@ -16,11 +16,16 @@ pub(crate) struct Round {
 }
 
 /// Runs a test's rounds: 10, or as many as `OUTRIGGER_FAULT_ROUNDS` says, or the one that `OUTRIGGER_FAULT_SEED` gives.
-pub(crate) fn rounds(mut test: impl FnMut(&mut Round)) {
+pub(crate) fn rounds(test: impl FnMut(&mut Round)) {
+    rounds_of(10, 1, test);
+}
+
+/// The same for a test whose rounds take long: `few`, or what `OUTRIGGER_FAULT_ROUNDS` says, divided by `share`.
+pub(crate) fn rounds_of(few: u64, share: u64, mut test: impl FnMut(&mut Round)) {
     if let Some(seed) = setting("OUTRIGGER_FAULT_SEED") {
         return test(&mut Round::new(1, seed));
     }
-    let count = setting("OUTRIGGER_FAULT_ROUNDS").unwrap_or(10);
+    let count = setting("OUTRIGGER_FAULT_ROUNDS").map_or(few, |count| count.div_ceil(share));
     for number in 1..=usize::try_from(count).expect("a number of rounds") {
         let seed = RandomState::new().build_hasher().finish();
         test(&mut Round::new(number, seed));
