@@ -115,10 +115,10 @@ final class Server {
             return;
         }
         stopping = number == 0 ? SIGINT : number;
+        stopListening();
         if (!connections.isEmpty()) {
             note("stopping when its " + connections.size() + " connections are closed");
         }
-        stopListening();
         if (stopping == SIGINT) {
             stopAll();
         }

@@ -7,6 +7,7 @@ import java.net.UnixDomainSocketAddress;
 import java.nio.channels.ServerSocketChannel;
 import java.nio.channels.SocketChannel;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
@@ -26,6 +27,9 @@ import java.util.concurrent.ThreadLocalRandom;
 final class SocketFile {
     private static final int MAX_PATH = 100;
     private static final int BACKLOG = 128;
+    private static final int NAME_RADIX = 36;
+    private static final int NAMES = NAME_RADIX * NAME_RADIX * NAME_RADIX;
+    private static final int ATTEMPTS = 10;
 
     final ServerSocketChannel channel;
     private final Path path;
@@ -74,8 +78,7 @@ final class SocketFile {
     }
 
     private static ServerSocketChannel bind(Path path) throws IOException {
-        Path room = path.resolveSibling(".o" + ThreadLocalRandom.current().nextInt(1000, 10000));
-        Files.createDirectory(room, PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
+        Path room = privateFolder(path);
         Path draft = room.resolve("s");
         ServerSocketChannel channel = ServerSocketChannel.open(StandardProtocolFamily.UNIX);
         try {
@@ -92,6 +95,21 @@ final class SocketFile {
         }
     }
 
+    /** A new folder beside {@code path}. Its name is short: the JDK takes socket paths of at most 106 bytes. */
+    private static Path privateFolder(Path path) throws IOException {
+        var ownersAlone = PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------"));
+        for (int attempt = 1; ; attempt++) {
+            String name = Integer.toString(ThreadLocalRandom.current().nextInt(NAMES), NAME_RADIX);
+            try {
+                return Files.createDirectory(path.resolveSibling("." + name), ownersAlone);
+            } catch (FileAlreadyExistsException taken) {
+                if (attempt == ATTEMPTS) {
+                    throw taken;
+                }
+            }
+        }
+    }
+
     /** Removes what a process that is no more has left; refuses where anything else stands. */
     private static void makeRoom(Path path) throws StartException {
         try {
@@ -103,14 +121,18 @@ final class SocketFile {
             return;
         }
         try (SocketChannel probe = SocketChannel.open(StandardProtocolFamily.UNIX)) {
-            // Where its backlog is full a blocking one would wait: it is alive, and busy.
+            // A blocking one would wait where the backlog is full.
             probe.configureBlocking(false);
             probe.connect(UnixDomainSocketAddress.of(path));
         } catch (ConnectException error) {
             remove(path);
             return;
         } catch (IOException error) {
-            throw new StartException("cannot use the socket " + path + ": " + reason(error), StartException.CANNOT_CREATE);
+            if (!Files.isWritable(path)) {
+                String message = "cannot use the socket " + path + ": " + reason(error);
+                throw new StartException(message, StartException.CANNOT_CREATE);
+            }
+            // A full backlog: alive, and busy.
         }
         String message = "another process is serving on " + path + ": stop it, or choose another path";
         throw new StartException(message, StartException.CANNOT_CREATE);
