@@ -17,6 +17,6 @@ fi
 draft=$(mktemp "$out/.build.XXXXXX")
 trap 'rm -f "$draft"' EXIT
 # shellcheck disable=SC2086 # flags are words
-${CXX:-g++} -std=c++17 -O1 -Wall -Wextra -Wpedantic -Werror -pthread ${CXXFLAGS:-} \
+${CXX:-g++} -std=c++17 -O1 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror -pthread ${CXXFLAGS:-} \
     -I "$here" "$here"/conformance/*.cpp -o "$draft"
 mv "$draft" "$out/conformance"

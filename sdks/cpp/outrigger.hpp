@@ -264,115 +264,77 @@ private:
             default: return number();
         }
     }
-
     Json object() {
-        deeper();
         Json::Object members;
-        space();
-        if (!next('}')) {
-            do {
-                space();
-                if (peek() != '"') throw wrong("a name in quotes is expected");
-                std::string name = string();
-                space();
-                expect(':');
-                Json member = value();
-                members.emplace_back(std::move(name), std::move(member));
-                space();
-            } while (next(','));
-            expect('}');
-        }
-        --depth_;
+        list('}', [&] {
+            space();
+            if (peek() != '"') throw wrong("a name in quotes is expected");
+            std::string name = string();
+            space();
+            expect(':');
+            members.emplace_back(std::move(name), value());
+        });
         return members;
     }
-
     Json array() {
-        deeper();
         Json::Array items;
+        list(']', [&] { items.push_back(value()); });
+        return items;
+    }
+    template <class F>
+    void list(char end, F element) {
+        if (++depth_ > Json::max_depth) throw JsonError("it is nested too deeply");
+        ++at_;
         space();
-        if (!next(']')) {
+        if (!next(end)) {
             do {
-                items.push_back(value());
+                element();
                 space();
             } while (next(','));
-            expect(']');
+            expect(end);
         }
         --depth_;
-        return items;
     }
 
     std::string string() {
         std::string out;
-        ++at_;
-        while (true) {
+        for (++at_;; escaped(out)) {
             std::size_t start = at_;
-            while (at_ < text_.size() && text_[at_] != '"' && text_[at_] != '\\' && !is_control(text_[at_])) ++at_;
+            while (at_ < text_.size() && text_[at_] != '"' && text_[at_] != '\\' && static_cast<unsigned char>(text_[at_]) >= 0x20) ++at_;
             out.append(text_.substr(start, at_ - start));
+            if (next('"')) return out;
             if (at_ >= text_.size()) throw wrong("a string does not end");
-            if (text_[at_] == '"') {
-                ++at_;
-                return out;
-            }
-            if (text_[at_] != '\\') throw wrong("a control character stands unescaped in a string");
-            ++at_;
-            escaped(out);
+            if (!next('\\')) throw wrong("a control character stands unescaped in a string");
         }
     }
-
     void escaped(std::string& out) {
-        static constexpr std::string_view names = "\"\\/bfnrt";
-        static constexpr std::string_view meant = "\"\\/\b\f\n\r\t";
-        std::size_t found = at_ < text_.size() ? names.find(text_[at_]) : names.npos;
-        if (found != names.npos) {
+        static constexpr std::string_view names = "\"\\/bfnrt", meant = "\"\\/\b\f\n\r\t";
+        if (std::size_t found = names.find(peek()); found != names.npos) {
             out += meant[found];
             ++at_;
             return;
         }
         if (!next('u')) throw wrong("there is no such escape");
         unsigned point = unit();
-        // A pair may also come about from two escapes that stand side by side.
-        bool high = point >= 0xd800 && point < 0xdc00;
-        if (high && text_.substr(at_, 2) == "\\u") {
-            std::size_t before = at_;
-            at_ += 2;
+        if (point >= 0xd800 && point < 0xdc00 && text_.substr(at_, 2) == "\\u") {
+            std::size_t before = std::exchange(at_, at_ + 2);
             unsigned low = unit();
-            if (low >= 0xdc00 && low < 0xe000) {
-                point = 0x10000 + ((point - 0xd800) << 10) + (low - 0xdc00);
-            } else {
-                at_ = before;
-            }
+            bool pair = low >= 0xdc00 && low < 0xe000;
+            point = pair ? 0x10000 + ((point - 0xd800) << 10) + (low - 0xdc00) : point;
+            at_ = pair ? at_ : before;
         }
-        encode(out, point);
+        int more = point < 0x80 ? 0 : point < 0x800 ? 1 : point < 0x10000 ? 2 : 3;
+        static constexpr unsigned leads[] = {0, 0xc0, 0xe0, 0xf0};
+        out += static_cast<char>(leads[more] | point >> (6 * more));
+        while (more-- > 0) out += static_cast<char>(0x80 | (point >> (6 * more) & 0x3f));
     }
-
     unsigned unit() {
         unsigned value = 0;
-        for (std::size_t end = at_ + 4; at_ < end; ++at_) {
-            char c = peek();
-            int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-            if (digit < 0) throw wrong("an escape needs four hexadecimal digits");
-            value = value * 16 + static_cast<unsigned>(digit);
-        }
+        std::string_view digits = text_.substr(at_, 4);
+        auto done = std::from_chars(digits.data(), digits.data() + digits.size(), value, 16);
+        if (digits.size() < 4 || done.ptr != digits.data() + 4) throw wrong("an escape needs four hexadecimal digits");
+        at_ += 4;
         return value;
-    }
-
-    static void encode(std::string& out, unsigned point) {
-        auto put = [&](unsigned byte) { out += static_cast<char>(byte); };
-        if (point < 0x80) {
-            put(point);
-        } else if (point < 0x800) {
-            put(0xc0 | point >> 6);
-            put(0x80 | (point & 0x3f));
-        } else {
-            if (point < 0x10000) {
-                put(0xe0 | point >> 12);
-            } else {
-                put(0xf0 | point >> 18);
-                put(0x80 | (point >> 12 & 0x3f));
-            }
-            put(0x80 | (point >> 6 & 0x3f));
-            put(0x80 | (point & 0x3f));
-        }
     }
 
     Json number() {
@@ -381,50 +343,39 @@ private:
         for (std::string_view name : {"NaN", "Infinity"}) {
             if (text_.substr(at_, name.size()) == name) throw wrong(std::string(name) + " is not JSON");
         }
+        if (!is_digit()) throw wrong(at_ < text_.size() ? "a value is expected" : "it ends too early");
+        if (next('0') && is_digit()) throw wrong("a number begins with a zero");
+        while (is_digit()) ++at_;
         std::size_t whole = at_;
-        if (!is_digit(peek())) throw wrong(at_ < text_.size() ? "a value is expected" : "it ends too early");
-        digits();
-        if (text_[whole] == '0' && at_ > whole + 1) throw wrong("a number begins with a zero");
-        std::size_t end = at_;
         if (next('.')) digits();
         if (next('e') || next('E')) {
             if (!next('+')) next('-');
             digits();
         }
         std::string_view spelled = text_.substr(start, at_ - start);
-        if (at_ == end) {
-            std::int64_t near = 0;
-            if (std::from_chars(spelled.data(), spelled.data() + spelled.size(), near).ec == std::errc()) return near;
-            std::uint64_t far = 0;
-            bool negative = spelled[0] == '-';
-            if (!negative && std::from_chars(spelled.data(), spelled.data() + spelled.size(), far).ec == std::errc()) return far;
-        }
+        const char* end = spelled.data() + spelled.size();
+        std::int64_t near = 0;
+        std::uint64_t far = 0;
+        if (at_ == whole && std::from_chars(spelled.data(), end, near).ec == std::errc()) return near;
+        if (at_ == whole && spelled[0] != '-' && std::from_chars(spelled.data(), end, far).ec == std::errc()) return far;
         return Json::Number{std::string(spelled)};
     }
-
     void digits() {
-        std::size_t start = at_;
-        while (is_digit(peek())) ++at_;
-        if (at_ == start) throw wrong("a digit is expected");
+        if (!is_digit()) throw wrong("a digit is expected");
+        while (is_digit()) ++at_;
     }
-
     Json word(std::string_view word, Json value) {
         if (text_.substr(at_, word.size()) != word) throw wrong("a value is expected");
         at_ += word.size();
         return value;
     }
 
-    void deeper() {
-        ++at_;
-        if (++depth_ > Json::max_depth) throw JsonError("it is nested too deeply");
-    }
-    void space() {
-        while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\n' || text_[at_] == '\r' || text_[at_] == '\t')) ++at_;
-    }
+    void space() { at_ = std::min(text_.find_first_not_of(" \t\r\n", at_), text_.size()); }
     /// The byte here; at the end one that no UTF-8 has.
     char peek() const { return at_ < text_.size() ? text_[at_] : '\xff'; }
+    bool is_digit() const { return peek() >= '0' && peek() <= '9'; }
     bool next(char wanted) {
-        bool there = at_ < text_.size() && text_[at_] == wanted;
+        bool there = peek() == wanted;
         at_ += there ? 1 : 0;
         return there;
     }
@@ -432,40 +383,30 @@ private:
         if (!next(wanted)) throw wrong(at_ < text_.size() ? std::string("`") + wanted + "` is expected" : "it ends too early");
     }
     JsonError wrong(const std::string& complaint) const { return JsonError(complaint + ", at byte " + std::to_string(at_)); }
-    static bool is_digit(char c) { return c >= '0' && c <= '9'; }
-    static bool is_control(char c) { return static_cast<unsigned char>(c) < 0x20; }
 };
 
 /// Writes a text with its quotes; false where it is not UTF-8.
 inline bool quote(std::string& out, std::string_view text) {
-    static constexpr char hex[] = "0123456789abcdef";
+    static constexpr std::string_view special = "\"\\\b\t\n\f\r", names = "\"\\btnfr";
     auto unicode = [&](unsigned unit) {
-        out += "\\u";
-        for (int shift = 12; shift >= 0; shift -= 4) out += hex[unit >> shift & 0xf];
+        out += "\\u0000";
+        for (std::size_t at = out.size(); unit > 0; unit >>= 4) out[--at] = "0123456789abcdef"[unit & 0xf];
     };
     out += '"';
-    for (std::size_t at = 0; at < text.size();) {
-        auto c = static_cast<unsigned char>(text[at]);
-        static constexpr std::string_view controls = "\b\t\n\f\r";
-        std::size_t size = c < 0x80 ? 1 : utf8_sequence(text.substr(at), true);
+    for (std::size_t at = 0, size = 0; at < text.size(); at += size) {
+        auto byte = [&](std::size_t step) { return static_cast<unsigned>(static_cast<unsigned char>(text[at + step])); };
+        size = byte(0) < 0x80 ? 1 : utf8_sequence(text.substr(at), true);
         if (size == 0) return false;
-        if (c == '"' || c == '\\') {
+        if (std::size_t found = special.find(text[at]); found != special.npos) {
             out += '\\';
-            out += text[at];
-        } else if (c < 0x20) {
-            std::size_t found = controls.find(text[at]);
-            if (found == controls.npos) {
-                unicode(c);
-            } else {
-                out += '\\';
-                out += "btnfr"[found];
-            }
-        } else if (c == 0xed && static_cast<unsigned char>(text[at + 1]) > 0x9f) {
-            unicode(0xd000U | (static_cast<unsigned>(text[at + 1]) & 0x3f) << 6 | (static_cast<unsigned>(text[at + 2]) & 0x3f));
+            out += names[found];
+        } else if (byte(0) < 0x20) {
+            unicode(byte(0));
+        } else if (byte(0) == 0xed && byte(1) > 0x9f) {
+            unicode(0xd000 | (byte(1) & 0x3f) << 6 | (byte(2) & 0x3f));
         } else {
             out.append(text.substr(at, size));
         }
-        at += size;
     }
     out += '"';
     return true;
@@ -565,8 +506,8 @@ inline std::int64_t Json::as_int() const {
 /// Give this message up: trying again would not help. It goes to the error-end under `code`.
 class Fail : public std::runtime_error {
 public:
-    Fail(std::string code, const std::string& message, Json details = nullptr)
-        : std::runtime_error(message), code(std::move(code)), details(std::move(details)) {}
+    Fail(std::string its_code, const std::string& message, Json its_details = nullptr)
+        : std::runtime_error(message), code(std::move(its_code)), details(std::move(its_details)) {}
     std::string code;
     Json details;
 };
@@ -574,8 +515,8 @@ public:
 /// Try this message again: what went wrong may pass. `after` is the least delay in seconds.
 class Retry : public std::runtime_error {
 public:
-    explicit Retry(const std::string& message, std::optional<double> after = {}, std::string code = {}, Json details = nullptr)
-        : std::runtime_error(message), after(after), code(std::move(code)), details(std::move(details)) {}
+    explicit Retry(const std::string& message, std::optional<double> seconds = {}, std::string its_code = {}, Json its_details = nullptr)
+        : std::runtime_error(message), after(seconds), code(std::move(its_code)), details(std::move(its_details)) {}
     std::optional<double> after;
     std::string code;
     Json details;
@@ -591,7 +532,7 @@ struct Canceled {
 class StartError : public std::runtime_error {
 public:
     static constexpr int config = 78, cannot_create = 73;
-    explicit StartError(const std::string& message, int exit_code = config) : std::runtime_error(message), exit_code(exit_code) {}
+    explicit StartError(const std::string& message, int code = config) : std::runtime_error(message), exit_code(code) {}
     int exit_code;
 };
 
@@ -606,7 +547,7 @@ struct Nothing {};
 class Result {
 public:
     Result(Nothing) {}
-    Result(One one) : value(std::move(one.value)), one(true) {}
+    Result(One wrapped) : value(std::move(wrapped.value)), one(true) {}
     template <class T, std::enable_if_t<std::is_constructible_v<Json, T&&> && !std::is_same_v<std::decay_t<T>, Result>, int> = 0>
     Result(T&& json) : value(std::forward<T>(json)) {}
     Json value;
@@ -716,7 +657,7 @@ private:
 /// The answer of a function that streams: `out(piece)` is `context.partial(piece)`.
 class Stream {
 public:
-    explicit Stream(Context& context) : context(context) {}
+    explicit Stream(Context& call) : context(call) {}
     void operator()(Json piece) { context.partial(std::move(piece)); }
     Context& context;
 };
@@ -726,7 +667,7 @@ public:
 class Function {
 public:
     template <class F>
-    Function(std::string name, F function) : name(std::move(name)), streaming(takes<F, Stream> && !takes<F, Context>) {
+    Function(std::string its_name, F function) : name(std::move(its_name)), streaming(takes<F, Stream> && !takes<F, Context>) {
         call = [function = std::move(function)](const Json& payload, Context& context) mutable -> Result {
             if constexpr (takes<F, Context>) {
                 return finish([&] { return function(payload, context); });
@@ -1198,7 +1139,7 @@ struct Shared {
 /// function itself. That the peer has gone while a call runs is noticed by the server, which watches all connections.
 class Connection {
 public:
-    Connection(int socket, std::shared_ptr<Shared> shared) : socket(socket), shared_(std::move(shared)) {}
+    Connection(int accepted, std::shared_ptr<Shared> shared) : socket(accepted), shared_(std::move(shared)) {}
     ~Connection() { ::close(socket); }
     Connection(const Connection&) = delete;
 
@@ -1457,7 +1398,9 @@ inline int listen(std::vector<Function> functions, const Options& options = {}) 
         throw StartError("no socket to serve on: `outrigger up` sets OUTRIGGER_HANDLER_SOCKET; by hand, give its path");
     }
     int limit = detail::concurrency(options.concurrency);
-    std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);  // What a handler prints shows at once, also where it goes to a pipe.
+    // What a handler prints shows at once, also where it goes to a pipe.
+    std::fflush(stdout);
+    std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);
     std::shared_ptr<detail::Shared> shared(new detail::Shared{
         std::move(functions), detail::Slots(limit), detail::environment("OUTRIGGER_ACTOR"), options.max_frame, {-1, -1}});
     if (::pipe(shared->bell) != 0) throw StartError(std::string("cannot make a pipe: ") + std::strerror(errno));
@@ -1484,40 +1427,36 @@ int serve(F function, const Options& options = {}) {
     return serve(std::vector<Function>{Function("process", std::move(function))}, options);
 }
 
-// The calendar from days and back, as Howard Hinnant describes it: years begin in March, eras have 400 of them.
 inline std::optional<Time> parse_time(const std::string& text) {
-    int year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0, used = 0;
     auto digit = [&](std::size_t at) { return at < text.size() && text[at] >= '0' && text[at] <= '9'; };
-    static constexpr std::string_view form = "0000-00-00T00:00:00";
+    auto number = [&](std::size_t at, std::size_t size) { return std::stoi(text.substr(at, size)); };
+    static constexpr std::string_view form = "0000-00-00T00:00:00", date_to_time = "Tt ";
     for (std::size_t at = 0; at < form.size(); ++at) {
-        bool fits = form[at] == '0' ? digit(at) : at < text.size() && (text[at] == form[at] || (at == 10 && (text[at] == 't' || text[at] == ' ')));
-        if (!fits) return std::nullopt;
+        if (at >= text.size() || (form[at] == '0' ? !digit(at) : at == 10 ? date_to_time.find(text[at]) == form.npos : text[at] != form[at])) return {};
     }
-    std::sscanf(text.c_str(), "%4d-%2d-%2d%*c%2d:%2d:%2d%n", &year, &month, &day, &hour, &minute, &second, &used);
-    auto at = static_cast<std::size_t>(used);
+    std::size_t at = form.size();
     std::int64_t micros = 0;
     if (at < text.size() && text[at] == '.') {
-        if (!digit(++at)) return std::nullopt;
+        if (!digit(++at)) return {};
         for (std::int64_t worth = 100000; digit(at); ++at, worth /= 10) micros += worth * (text[at] - '0');
     }
-    std::string zone = text.substr(at);
     int offset = 0;
-    if (zone != "Z" && zone != "z") {
-        at += 0;
-        bool fits = zone.size() == 6 && (zone[0] == '+' || zone[0] == '-') && digit(at + 1) && digit(at + 2) && zone[3] == ':' && digit(at + 4) && digit(at + 5);
-        if (!fits) return std::nullopt;
-        offset = (std::stoi(zone.substr(1, 2)) * 60 + std::stoi(zone.substr(4, 2))) * (zone[0] == '-' ? -1 : 1);
+    if (std::string zone = text.substr(at); zone != "Z" && zone != "z") {
+        if (zone.size() != 6 || (zone[0] != '+' && zone[0] != '-') || zone[3] != ':') return {};
+        for (std::size_t place : {1U, 2U, 4U, 5U}) {
+            if (!digit(at + place)) return {};
+        }
+        if (number(at + 1, 2) > 23 || number(at + 4, 2) > 59) return {};
+        offset = (number(at + 1, 2) * 60 + number(at + 4, 2)) * (zone[0] == '-' ? -1 : 1);
     }
-    static constexpr int lengths[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    bool leap_year = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-    if (month < 1 || month > 12 || day < 1 || day > lengths[month - 1] + (month == 2 && leap_year ? 1 : 0)) return std::nullopt;
-    if (hour > 23 || minute > 59 || second > 60 || std::abs(offset) >= 24 * 60) return std::nullopt;
-    std::int64_t y = month <= 2 ? year - 1 : year;
-    std::int64_t era = (y >= 0 ? y : y - 399) / 400, of_era = y - era * 400;
-    std::int64_t of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
-    std::int64_t days = era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
-    std::int64_t seconds = ((days * 24 + hour) * 60 + minute - offset) * 60 + second;
-    return Time(std::chrono::microseconds(seconds * 1000000 + micros));
+    std::tm parts{};
+    parts.tm_year = number(0, 4) - 1900, parts.tm_mon = number(5, 2) - 1, parts.tm_mday = number(8, 2);
+    parts.tm_hour = number(11, 2), parts.tm_min = number(14, 2);
+    std::tm asked = parts;
+    std::int64_t minutes = ::timegm(&parts) / 60 - offset;
+    // A thirtieth of February, or a 25th hour, would have become another time.
+    if (parts.tm_mon != asked.tm_mon || parts.tm_mday != asked.tm_mday || parts.tm_hour != asked.tm_hour || number(17, 2) > 60) return {};
+    return Time(std::chrono::microseconds((minutes * 60 + number(17, 2)) * 1000000 + micros));
 }
 
 inline std::string format_time(Time time) {

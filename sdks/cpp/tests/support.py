@@ -15,7 +15,7 @@ from . import SDK
 
 FLAGS = os.environ.get("CXXFLAGS", "")
 OUT = SDK.parent.parent / "target" / "sdks" / ("cpp" + (hashlib.sha256(FLAGS.encode()).hexdigest()[:8] if FLAGS else ""))
-WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"]
+WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion", "-Werror"]
 
 
 @functools.cache
