@@ -1169,11 +1169,9 @@ public:
         closing_ = true;
         if (context_ == nullptr) ::shutdown(socket, SHUT_RDWR);
     }
-    bool busy() {
-        std::lock_guard<std::mutex> lock(mutex_);
-        return context_ != nullptr;
-    }
     const int socket;
+    /// The handler's code runs; what comes after it ends soon.
+    std::atomic<bool> calling{false};
     std::atomic<bool> ended{false};
 
 private:
@@ -1257,11 +1255,13 @@ private:
         }
         if (!shared_->slots.enter(context)) return {};
         std::string reply;
+        calling = true;
         try {
             reply = ok(function->call(payload, context), shared_->max_frame);
         } catch (...) {  // Whatever it is, it is this message's failure and not its neighbours'.
             reply = failed(shared_->max_frame);
         }
+        calling = false;
         shared_->slots.leave(context);
         return reply;
     }
@@ -1296,7 +1296,7 @@ public:
         while (file.descriptor >= 0 || !watched_.empty()) turn(file);
         int abandoned = 0;
         for (auto& [connection, thread] : threads_) {
-            if (!connection->ended && connection->busy()) {
+            if (connection->calling) {
                 thread.detach();
                 ++abandoned;
             } else {
