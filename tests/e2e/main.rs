@@ -12,6 +12,7 @@ mod ends;
 mod events;
 mod failures;
 mod invalid;
+mod java_cpp;
 mod lost;
 mod outcomes;
 mod processes;

@@ -7,7 +7,13 @@ use anyhow::{bail, ensure};
 use crate::shell::{command, run};
 
 /// Programs that the tests run, and the Debian packages that have them.
-const PROGRAMS: &[(&str, &str)] = &[("python3", "python3"), ("strace", "strace"), ("cc", "gcc")];
+const PROGRAMS: &[(&str, &str)] = &[
+    ("python3", "python3"),
+    ("strace", "strace"),
+    ("cc", "gcc"),
+    ("g++", "g++"),
+    ("javac", "default-jdk-headless"),
+];
 
 /// Installs what is missing; says how where it cannot.
 pub(crate) fn setup() -> anyhow::Result<()> {
