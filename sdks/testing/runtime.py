@@ -85,6 +85,12 @@ def wait_until(what, look):
         time.sleep(0.005)
 
 
+def example(readme, language):
+    """The first block of code in a language that a README shows."""
+    text = readme.read_text(encoding="utf-8")
+    return text.split(f"```{language}\n", 1)[1].split("```", 1)[0]
+
+
 class RuntimeCase(unittest.TestCase):
     """A test with a folder of its own, whose runtimes and peers end with it.
 

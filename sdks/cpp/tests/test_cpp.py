@@ -4,7 +4,10 @@ import os
 import signal
 import subprocess
 
-from .support import CppCase, SDK, WARNINGS, build
+from testing.runtime import example
+
+from . import SDK
+from .support import WARNINGS, CppCase, build
 
 
 class Json(CppCase):
@@ -104,3 +107,13 @@ class Build(CppCase):
         before = (build() / "conformance").stat().st_mtime_ns
         build.cache_clear()
         self.assertEqual((build() / "conformance").stat().st_mtime_ns, before)
+
+
+class Readme(CppCase):
+    def test_its_first_example_works_as_it_stands(self):
+        with open(self.in_folder("count.cpp"), "w", encoding="utf-8") as file:
+            file.write(example(SDK / "README.md", "cpp"))
+        program = self.in_folder("count")
+        subprocess.run(["g++", "-std=c++17", "-pthread", "-I", SDK, self.in_folder("count.cpp"), "-o", program], check=True)
+        runtime = self.start([program], 1)
+        self.assertEqual(self.connect(runtime).result({"text": "three little words"}), {"words": 3})

@@ -2,7 +2,10 @@
 
 import subprocess
 
-from .support import JavaCase, build, program
+from testing.runtime import example
+
+from . import SDK
+from .support import JAVA, JavaCase, build, program
 
 
 class Json(JavaCase):
@@ -102,3 +105,11 @@ class Build(JavaCase):
         before = (build() / "outrigger.jar").stat().st_mtime_ns
         build.cache_clear()
         self.assertEqual((build() / "outrigger.jar").stat().st_mtime_ns, before)
+
+
+class Readme(JavaCase):
+    def test_its_first_example_works_as_it_stands(self):
+        with open(self.in_folder("Count.java"), "w", encoding="utf-8") as file:
+            file.write(example(SDK / "README.md", "java"))
+        runtime = self.start([*JAVA, "-cp", build() / "outrigger.jar", "Count.java"], 1)
+        self.assertEqual(self.connect(runtime).result({"text": "three little words"}), {"words": 3})
