@@ -13,6 +13,7 @@ mod events;
 mod failures;
 mod handlers_page;
 mod invalid;
+mod java_cpp;
 mod lost;
 mod metrics;
 mod outcomes;

@@ -52,10 +52,9 @@ pub(crate) use tests_of;
 runtimes! { $
     python { build: [], start: ["{python}", "{root}/sdks/python/conformance/handler.py"] }
     rust { build: RUST, start: ["{target}/examples/conformance"] }
-    // To be joined where their folders are there:
-    // typescript { build: [], start: ["node", "{root}/sdks/typescript/conformance/handler.mjs"] }
-    // java { build: ["sh", "{root}/sdks/java/build.sh", "{out}"], start: ["{out}/conformance"] }
-    // cpp { build: ["sh", "{root}/sdks/cpp/build.sh", "{out}"], start: ["{out}/conformance"] }
+    typescript { build: [], start: ["node", "{root}/sdks/typescript/conformance/handler.mjs"] }
+    java { build: ["sh", "{root}/sdks/java/build.sh", "{out}"], start: ["{out}/conformance"] }
+    cpp { build: ["sh", "{root}/sdks/cpp/build.sh", "{out}"], start: ["{out}/conformance"] }
 }
 
 const RUST: [&str; 7] = [

@@ -25,6 +25,14 @@ const FOREIGN: &[(&str, &str)] = &[
         "python3 -m unittest discover --quiet -s sdks/python/tests -t sdks/python",
     ),
     (
+        "Java runtime",
+        "python3 -m unittest discover --quiet -s sdks/java/tests -t sdks/java/tests",
+    ),
+    (
+        "C++ runtime",
+        "python3 -m unittest discover --quiet -s sdks/cpp/tests -t sdks/cpp/tests",
+    ),
+    (
         "digits example",
         "python3 -m unittest discover --quiet -s examples/digits",
     ),
