@@ -26,11 +26,11 @@ const FOREIGN: &[(&str, &str)] = &[
     ),
     (
         "Java runtime",
-        "python3 -m unittest discover --quiet -s sdks/java/tests -t sdks/java/tests",
+        "python3 -m unittest discover --quiet -s sdks/java/tests -t sdks/java",
     ),
     (
         "C++ runtime",
-        "python3 -m unittest discover --quiet -s sdks/cpp/tests -t sdks/cpp/tests",
+        "python3 -m unittest discover --quiet -s sdks/cpp/tests -t sdks/cpp",
     ),
     (
         "digits example",
