@@ -7,4 +7,5 @@ mod alarms;
 mod deletion;
 mod kills;
 mod lines;
+mod long;
 mod town;

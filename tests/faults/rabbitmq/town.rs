@@ -30,6 +30,11 @@ impl Town {
 
     /// Actors `a` and `b` with handlers of ours, on queues that this round alone has; through a line, where one is given.
     pub(crate) fn street(&self, round: &Round, line: Option<&Proxy>) -> Field {
+        self.street_of("work", round, line)
+    }
+
+    /// The same with another function of the tests' handlers.
+    pub(crate) fn street_of(&self, function: &str, round: &Round, line: Option<&Proxy>) -> Field {
         let url = self.node.url();
         let url = line.map_or(url.clone(), |line| line.url(&url));
         let name = format!("r{}", round.number);
@@ -41,7 +46,7 @@ impl Town {
         let python = interpreter();
         let actor = |name: &str| {
             format!(
-                "  {name}: {{ handler: {{ run: \"{python} -m outrigger handlers.py:work\" }}, \
+                "  {name}: {{ handler: {{ run: \"{python} -m outrigger handlers.py:{function}\" }}, \
                  concurrency: {CONCURRENCY}, max_deliveries: 0 }}\n"
             )
         };

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, ffi::OsString, process::ExitCode, time::Duration};
 
 use chassis::{
-    config::Loaded,
+    config::{Loaded, mask_urls},
     lifecycle::{Drain, Outcome, signals},
 };
 use tracing::{info, warn};
@@ -46,7 +46,7 @@ pub async fn serve(
         () = drain.begun() => return Ok(ExitCode::SUCCESS),
     };
     info!(
-        queue = loaded.value.queue,
+        queue = %mask_urls(&loaded.value.queue),
         actors = running.actors().join(","),
         admin = %running.admin(),
         "serving"

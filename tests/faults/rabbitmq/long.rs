@@ -1,0 +1,98 @@
+//! Handlers that work for longer than the broker waits for an acknowledgement.
+
+use std::{env, time::Duration};
+
+use rabbit_node::{Node, Settings};
+
+use crate::harness::{Field, HANDLERS, interpreter, wait_until, within};
+
+/// Seconds: the broker's consumer timeout, and how long the handler works; in the long rounds a minute and three.
+fn times() -> (u64, u64) {
+    if env::var_os("OUTRIGGER_FAULT_ROUNDS").is_some() {
+        (60, 180)
+    } else {
+        (6, 18)
+    }
+}
+
+struct Strict {
+    node: Node,
+    field: Field,
+    work: u64,
+    _folder: tempfile::TempDir,
+}
+
+/// A broker that waits for less than the handler works, and an actor on it.
+fn strict(long_jobs: &str) -> Strict {
+    let (timeout, work) = times();
+    let folder = tempfile::tempdir().expect("a folder");
+    let settings = Settings::default().with("consumer_timeout", (timeout * 1000).to_string());
+    let node = Node::start(folder.path(), &settings).expect("the broker starts");
+    // It looks for deliveries that are out for too long once a minute otherwise.
+    node.ctl(&["eval", "application:set_env(rabbit, channel_tick_interval, 1000)."])
+        .expect("the broker looks more often");
+    let field = Field::new(&format!(
+        "queue: \"{}\"\nlong_jobs: {long_jobs}\nrabbitmq: {{ consumer_timeout: {timeout}s }}\nactors:\n  \
+         a: {{ handler: {{ run: \"{} -m outrigger handlers.py:work\" }} }}\n",
+        node.url(),
+        interpreter()
+    ));
+    field.write("handlers.py", HANDLERS);
+    Strict {
+        node,
+        field,
+        work,
+        _folder: folder,
+    }
+}
+
+impl Strict {
+    /// Sends the one long job, and waits until it is at the happy end.
+    fn done(&self) {
+        let payload = format!("{{\"ms\":{}}}", self.work * 1000);
+        self.field.ok(&["send", "a", "--id", "long", "--payload", &payload]);
+        let limit = Duration::from_secs(self.work + 60);
+        within(limit, "the long job is at the happy end", || {
+            (self.field.depth("happy-end") > 0).then_some(())
+        });
+    }
+
+    fn strikes(&self) -> usize {
+        self.node
+            .last_words()
+            .matches("delivery acknowledgement on channel")
+            .count()
+    }
+}
+
+/// Holds: a handler that works three times as long as the broker waits is called once, and the broker never strikes.
+#[test]
+fn a_parked_job_is_called_once_however_long_it_takes() {
+    let strict = strict("park");
+    let up = strict.field.up();
+    strict.done();
+    assert_eq!(strict.field.notes().calls_for("long"), 1);
+    assert_eq!(strict.strikes(), 0, "the broker took the delivery back");
+    assert!(up.said().contains("a long job is parked on the broker"));
+    assert!(up.stop().success());
+}
+
+/// Holds: without parking it is said before the broker strikes, with the cure; and what it gives out again finds its work.
+#[test]
+fn a_job_that_is_too_long_is_warned_of_before_the_broker_takes_it_back() {
+    let strict = strict("warn");
+    let up = strict.field.up();
+    strict.done();
+    assert!(strict.strikes() > 0, "the broker never struck: the test shows nothing");
+    let said = up.said();
+    let warned = said.find("long_jobs: park").expect("the warning, with its cure");
+    let struck = said.find("was not acknowledged within the broker's consumer timeout");
+    assert!(struck.is_none_or(|struck| warned < struck), "the warning came too late");
+    assert_eq!(
+        strict.field.notes().calls_for("long"),
+        1,
+        "its own process had it again, and called again"
+    );
+    assert!(up.stop().success());
+    wait_until("one result", || (strict.field.depth("happy-end") == 1).then_some(()));
+}
