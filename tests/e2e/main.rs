@@ -5,12 +5,14 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod asya;
 mod concurrency;
 mod deadlines;
 mod dialects;
 mod ends;
 mod events;
 mod failures;
+mod http;
 mod invalid;
 mod lost;
 mod outcomes;

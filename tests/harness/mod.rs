@@ -16,6 +16,7 @@ mod python;
 mod rounds;
 mod sidecar;
 mod system;
+mod web;
 
 pub(crate) use field::{Field, envelopes};
 pub(crate) use notes::{Call, Notes};
@@ -24,6 +25,8 @@ pub(crate) use python::{Foreign, HANDLERS, interpreter};
 pub(crate) use rounds::{Round, rounds};
 pub(crate) use sidecar::Sidecar;
 pub(crate) use system::{is_alive, signal, signal_if_there, stop, wait_until, within};
+
+pub(crate) use web::{Asked, Said, Web};
 
 pub(crate) use nix::sys::signal::Signal;
 pub(crate) use serde_json::{Value, json};

@@ -14,6 +14,12 @@ pub(crate) const HANDLERS: &str = include_str!("handlers.py");
 /// A plain handler without our runtime: `plain.py SOCKET ACTOR`.
 const PLAIN: &str = include_str!("plain.py");
 
+/// A runtime as Asya's are: `asya.py GENERATION SOCKET`.
+const ASYA: &str = include_str!("asya.py");
+
+/// A handler on Python's own HTTP server: `web.py [SOCKET]`.
+const WEB: &str = include_str!("web.py");
+
 /// The interpreter itself: shims that look for one take longer to start than a handler.
 pub(crate) fn interpreter() -> &'static str {
     static FOUND: OnceLock<String> = OnceLock::new();
@@ -56,6 +62,32 @@ impl Foreign {
         command.args(["plain.py", socket, actor]);
         field.prepare(&mut command);
         Self::start(command, &field.path(socket))
+    }
+
+    /// A runtime of Asya of this generation on a socket in the folder, with these variables.
+    #[track_caller]
+    pub(crate) fn asya(field: &Field, generation: &str, socket: &str, environment: &[(&str, &str)]) -> Self {
+        Self::write_asya(field);
+        let mut command = Command::new(interpreter());
+        command.args(["asya.py", generation, socket]);
+        field.prepare(&mut command);
+        command.envs(environment.iter().copied());
+        Self::start(command, &field.path(socket))
+    }
+
+    /// The runtime of Asya as a file, for those that start it themselves.
+    pub(crate) fn write_asya(field: &Field) {
+        field.write("asya.py", ASYA);
+    }
+
+    /// Python's own HTTP server on a socket in the folder, or on a free port, which the file `port` names.
+    #[track_caller]
+    pub(crate) fn web(field: &Field, socket: Option<&str>) -> Self {
+        field.write("web.py", WEB);
+        let mut command = Command::new(interpreter());
+        command.arg("web.py").args(socket);
+        field.prepare(&mut command);
+        Self::start(command, &field.path(socket.unwrap_or("port")))
     }
 
     #[track_caller]
