@@ -1,4 +1,4 @@
-//! Runtimes of Asya, unchanged, in each of their three generations; and a pod's environment.
+//! Runtimes of Asya, unchanged, in each of their three generations.
 
 use std::fs;
 
@@ -9,15 +9,6 @@ fn beside(generation: &str, rest: &str) -> Field {
     Field::new(&format!(
         "actors: {{ a: {{ handler: {{ socket: a.sock, dialect: asya-{generation} }}{rest} }}, b: {{ handler: {{ socket: b.sock }} }}, c: {{ handler: {{ socket: c.sock }} }} }}"
     ))
-}
-
-/// What the runtime was told, message by message.
-fn told(field: &Field) -> Vec<Value> {
-    let notes = fs::read_to_string(field.path("asya-notes")).unwrap_or_default();
-    notes
-        .lines()
-        .map(|line| serde_json::from_str(line).expect("JSON"))
-        .collect()
 }
 
 fn envelope(payload: &str) -> String {
@@ -71,7 +62,7 @@ fn the_whole_message_is_told_in_the_runtimes_own_spelling_whatever_it_came_in() 
                 json!({"prev": [], "curr": "a", "next": ["b"], "metadata": {"k": 1.0}}),
             ),
         };
-        for message in told(&field) {
+        for message in Foreign::told(&field) {
             let mut expected = json!({"route": route, "headers": {"tenant": "t"}, "mine": true, "payload": 0});
             expected[id] = json!("order-42");
             let mut message = message;
@@ -179,7 +170,7 @@ fn a_failure_is_recorded_with_its_code_type_and_traceback_and_is_terminal() {
         assert_eq!((&error["actor"], &error["attempt"]), (&json!("a"), &json!(1)));
         let text = field.texts("error-end").remove(0);
         assert!(text.starts_with(sent.trim_end_matches('}')), "the original: {text}");
-        assert_eq!(told(&field).len(), 1);
+        assert_eq!(Foreign::told(&field).len(), 1);
         assert!(run.stop().success());
     }
 }
@@ -199,7 +190,7 @@ fn a_close_without_a_byte_is_the_runtimes_own_error() {
             "{error}"
         );
         assert_eq!(
-            (told(&field).len(), &error["attempt"]),
+            (Foreign::told(&field).len(), &error["attempt"]),
             (2, &json!(2)),
             "tried as any error is"
         );
@@ -343,7 +334,7 @@ fn a_stream_that_breaks_off_is_a_lost_handler() {
     let run = field.start(&["run"], &[("OUTRIGGER_ACTOR", "a")]);
     run.ready();
     assert_eq!(field.wait_for_error()["code"], "attempts_exhausted");
-    assert_eq!((told(&field).len(), field.depth("b")), (2, 0));
+    assert_eq!((Foreign::told(&field).len(), field.depth("b")), (2, 0));
     assert!(run.stop().success());
 }
 
@@ -374,12 +365,12 @@ fn an_end_actors_frames_go_nowhere_whatever_they_are() {
     field.put("happy-end", &[done.to_owned()]);
     field.put_bytes("happy-end", without.as_bytes());
     let run = field.run();
-    wait_until("both are done", || (told(&field).len() == 2).then_some(()));
+    wait_until("both are done", || (Foreign::told(&field).len() == 2).then_some(()));
     wait_until("the queue is empty", || {
         (field.depth("happy-end") + field.in_flight("happy-end") == 0).then_some(())
     });
     assert_eq!(field.depth("error-end"), 0);
-    let routes: Vec<_> = told(&field)
+    let routes: Vec<_> = Foreign::told(&field)
         .into_iter()
         .map(|message| message["route"].clone())
         .collect();
@@ -404,166 +395,7 @@ fn a_runtime_that_up_starts_binds_the_socket_that_it_is_told() {
         field.load(&["a"], 5);
         let up = field.up();
         field.wait_for("happy-end", 5);
-        assert_eq!(told(&field).len(), 5, "generation {generation}");
+        assert_eq!(Foreign::told(&field).len(), 5, "generation {generation}");
         assert!(up.stop().success());
-    }
-}
-
-#[test]
-fn a_pod_keeps_its_environment_and_only_its_image_is_another() {
-    let field = Field::new("");
-    fs::remove_file(field.path("outrigger.yaml")).expect("it was there");
-    let _runtime = Foreign::asya(&field, "2", "asya-runtime.sock", &[]);
-    let folder = field.path("").display().to_string();
-    let environment = [
-        ("ASYA_ACTOR_NAME", "clean"),
-        ("ASYA_QUEUE_NAME", ""),
-        ("ASYA_SOCKET_DIR", folder.as_str()),
-        ("ASYA_RUNTIME_TIMEOUT", "30s"),
-        ("ASYA_ACTOR_HAPPY_END", "done"),
-        ("ASYA_ACTOR_ERROR_END", "failed"),
-        ("ASYA_LOG_LEVEL", "DEBUG"),
-        ("ASYA_METRICS_ADDR", "127.0.0.1:0"),
-        ("ASYA_HANDLER", "app.process"),
-        ("OUTRIGGER_QUEUE", "sqlite:q.db"),
-    ];
-    let run = field.start(&["run"], &environment);
-    run.ready();
-    assert_eq!(
-        run.said().matches("ASYA_HANDLER is not read here").count(),
-        1,
-        "{}",
-        run.said()
-    );
-    let ok = |words: &[&str]| {
-        let output = field.command(words).envs(environment).output().expect("it runs");
-        assert!(
-            output.status.success(),
-            "{words:?}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        String::from_utf8(output.stdout).expect("text")
-    };
-    ok(&["send", "clean", "--id", "m", "--payload", "{\"x\": 1}"]);
-    ok(&["send", "clean", "--id", "f", "--payload", "{\"do\": \"fail\"}"]);
-    let done: Value = serde_json::from_str(&ok(&["take", "done", "--wait", "20s"])).expect("JSON");
-    assert_eq!((&done["id"], &done["payload"]), (&json!("m"), &json!({"x": 1})));
-    let failed: Value = serde_json::from_str(&ok(&["take", "failed", "--wait", "20s"])).expect("JSON");
-    assert_eq!(failed["error"]["code"], "processing_error");
-    assert!(run.stop().success());
-}
-
-#[test]
-fn the_oldest_pods_have_a_queue_of_another_name_and_a_plain_runtime() {
-    let field = Field::new("");
-    fs::remove_file(field.path("outrigger.yaml")).expect("it was there");
-    let runtime = Plain::at(&field.path("app.sock"), |_| {
-        Answer::text(r#"{"status":"ok","result":{"n":1}}"#)
-    });
-    let socket = field.path("app.sock").display().to_string();
-    let environment = [
-        ("ASYA_QUEUE_NAME", "work.clean"),
-        ("ASYA_ACTOR_NAME", "clean"),
-        ("ASYA_SOCKET_PATH", socket.as_str()),
-        ("OUTRIGGER_QUEUE", "sqlite:q.db"),
-        ("OUTRIGGER__ADMIN__LISTEN", "127.0.0.1:0"),
-    ];
-    let run = field.start(&["run"], &environment);
-    run.ready();
-    field.write(
-        "envelopes.jsonl",
-        "{\"id\":\"m\",\"route\":{\"actors\":[\"clean\",\"clean\"],\"current\":0},\"payload\":7}\n",
-    );
-    let ok = |words: &[&str]| {
-        let output = field.command(words).envs(environment).output().expect("it runs");
-        assert!(
-            output.status.success(),
-            "{words:?}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        String::from_utf8(output.stdout).expect("text")
-    };
-    ok(&["send", "clean", "--envelopes", "envelopes.jsonl"]);
-    let done: Value = serde_json::from_str(&ok(&["take", "happy-end", "--wait", "20s"])).expect("JSON");
-    assert_eq!(
-        (&done["payload"], &done["route"]["current"]),
-        (&json!({"n": 1}), &json!(2))
-    );
-    assert_eq!(
-        runtime.requests(),
-        ["7", r#"{"n":1}"#],
-        "the payload alone, and the same queue again"
-    );
-    assert!(ok(&["queues"]).contains("work.clean"));
-    assert!(run.stop().success());
-}
-
-#[test]
-fn an_actor_that_is_an_end_says_so_in_the_environment() {
-    let field = Field::new("");
-    fs::remove_file(field.path("outrigger.yaml")).expect("it was there");
-    let _runtime = Foreign::asya(&field, "2", "asya-runtime.sock", &[("END_ACTOR", "1")]);
-    let folder = field.path("").display().to_string();
-    let environment = [
-        ("ASYA_ACTOR_NAME", "x-sink"),
-        ("ASYA_IS_END_ACTOR", "true"),
-        ("ASYA_SOCKET_DIR", folder.as_str()),
-        ("OUTRIGGER_QUEUE", "sqlite:.outrigger/queue.db"),
-        ("OUTRIGGER__ADMIN__LISTEN", "127.0.0.1:0"),
-    ];
-    let run = field.start(&["run"], &environment);
-    run.ready();
-    field.put_bytes(
-        "x-sink",
-        br#"{"id":"m","route":{"actors":["other"],"current":1},"payload":1}"#,
-    );
-    wait_until("it is told", || (told(&field).len() == 1).then_some(()));
-    wait_until("the queues are empty", || {
-        let depth = |queue| field.depth(queue) + field.in_flight(queue);
-        (depth("x-sink") + depth("error-end") == 0).then_some(())
-    });
-    assert!(run.stop().success());
-}
-
-#[test]
-fn check_says_what_a_pods_environment_comes_to_and_what_is_wrong_with_it() {
-    let field = Field::new("");
-    fs::remove_file(field.path("outrigger.yaml")).expect("it was there");
-    let check = |environment: &[(&str, &str)]| {
-        let output = field
-            .command(&["check"])
-            .envs(environment.iter().copied())
-            .output()
-            .expect("it runs");
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        (output.status.code(), text(&output.stdout), text(&output.stderr))
-    };
-    let (code, said, warned) = check(&[
-        ("ASYA_ACTOR_NAME", "clean"),
-        ("ASYA_TRANSPORT", "rabbitmq"),
-        ("ASYA_RABBITMQ_HOST", "rabbit"),
-        ("ASYA_RABBITMQ_PASSWORD", "s3cret/1"),
-        ("ASYA_GATEWAY_URL", "http://gateway"),
-        ("ASYA_NAMESPACE", "prod"),
-    ]);
-    assert_eq!(code, Some(0), "{warned}");
-    assert!(
-        said.contains("clean") && said.contains("amqp://guest:***@rabbit:5672/"),
-        "{said}"
-    );
-    assert!(!said.contains("s3cret") && !warned.contains("s3cret"), "{said}{warned}");
-    for part in ["ASYA_GATEWAY_URL", "asya-NAMESPACE-"] {
-        assert!(warned.contains(part), "{part}: {warned}");
-    }
-    let (code, _, wrong) = check(&[
-        ("ASYA_ACTOR_NAME", "clean"),
-        ("ASYA_TRANSPORT", "sqs"),
-        ("ASYA_LOG_LEVEL", "LOUD"),
-        ("ASYA_IS_END_ACTOR", "maybe"),
-        ("ASYA_RUNTIME_TIMEOUT", "soon"),
-    ]);
-    assert_eq!(code, Some(78), "{wrong}");
-    for part in ["no transport `sqs`", "rabbitmq", "LOUD", "maybe", "soon"] {
-        assert!(wrong.contains(part), "{part}: {wrong}");
     }
 }

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::harness::{Field, Foreign, Plain, Said, Web, json, wait_until};
+use crate::harness::{Asked, Field, Foreign, Plain, Said, Web, json, wait_until};
 
 /// One actor `a` behind `web`, and one `b` that answers with what it is given.
 fn served_by(web: &Web, rest: &str) -> (Field, Plain) {
@@ -244,17 +244,13 @@ fn frames_of_a_stream_are_interim_until_the_final_one() {
 fn a_stream_that_goes_silent_or_never_ends_is_ended() {
     let head = "HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\n\r\n";
     let beat = "{\"status\":\"heartbeat\"}\n";
-    let web = Web::on_port(move |asked| match asked.number {
-        1 => Said::Slowly(
-            [head, beat, beat, "{\"status\":\"ok\",\"result\":\"end\"}\n"]
-                .map(|text| text.as_bytes().to_vec())
-                .to_vec(),
-            Duration::from_millis(300),
-        ),
-        _ => {
-            let mut pieces = vec![head.as_bytes().to_vec()];
-            pieces.extend(vec![beat.as_bytes().to_vec(); 60]);
-            Said::Slowly(pieces, Duration::from_millis(100))
+    let web = Web::on_port(move |asked| {
+        let few = [head, beat, beat, "{\"status\":\"ok\",\"result\":\"end\"}\n"];
+        let pieces = |texts: &[&str]| texts.iter().map(|text| text.as_bytes().to_vec()).collect();
+        if asked.number == 1 {
+            Said::Slowly(pieces(&few), Duration::from_millis(300))
+        } else {
+            Said::Slowly(pieces(&[&[head], &[beat; 60][..]].concat()), Duration::from_millis(100))
         }
     });
     let (field, _second) = served_by(&web, ", idle_timeout: 700ms, timeout: 2s");
@@ -327,7 +323,7 @@ fn a_close_on_a_reused_connection_is_tried_once_more_at_once_and_not_counted() {
     let run = field.run();
     field.wait_for("happy-end", 2);
     let asked = web.asked();
-    let texts: Vec<_> = asked.iter().map(|asked| asked.text()).collect();
+    let texts: Vec<_> = asked.iter().map(Asked::text).collect();
     assert_eq!(texts, [r#"{"n":1}"#, r#"{"n":2}"#, r#"{"n":2}"#]);
     assert_eq!(field.depth("error-end"), 0);
     assert!(run.stop().success());

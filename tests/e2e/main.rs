@@ -16,6 +16,7 @@ mod http;
 mod invalid;
 mod lost;
 mod outcomes;
+mod pods;
 mod processes;
 mod replies;
 mod retries;

@@ -1,10 +1,13 @@
 //! Handlers in Python: the file that `up` starts its processes with, and processes that the tests start themselves.
 
 use std::{
+    fs,
     path::Path,
     process::{Child, Command, Stdio},
     sync::OnceLock,
 };
+
+use serde_json::Value;
 
 use super::{Field, Signal, signal, wait_until};
 
@@ -73,6 +76,13 @@ impl Foreign {
         field.prepare(&mut command);
         command.envs(environment.iter().copied());
         Self::start(command, &field.path(socket))
+    }
+
+    /// What the runtimes of Asya were told, message by message.
+    pub(crate) fn told(field: &Field) -> Vec<Value> {
+        let notes = fs::read_to_string(field.path("asya-notes")).unwrap_or_default();
+        let read = |line| serde_json::from_str(line).expect("JSON");
+        notes.lines().map(read).collect()
     }
 
     /// The runtime of Asya as a file, for those that start it themselves.

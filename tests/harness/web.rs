@@ -80,7 +80,7 @@ impl Said {
 
     /// A status with these header lines and a body.
     pub(crate) fn with(status: u16, headers: &[&str], body: &str) -> Self {
-        let lines: String = headers.iter().map(|line| format!("{line}\r\n")).collect();
+        let lines = headers.iter().fold(String::new(), |lines, line| lines + line + "\r\n");
         let length = body.len();
         Self::Kept(format!("HTTP/1.1 {status} Said\r\n{lines}Content-Length: {length}\r\n\r\n{body}").into_bytes())
     }
@@ -101,7 +101,7 @@ impl Web {
 
     fn on(listener: TcpListener, answer: Arc<Answering>) -> Self {
         let address = listener.local_addr().expect("an address");
-        let web = Self::new(format!("http://{address}"), Wake::Tcp(address), answer);
+        let web = Self::unstarted(format!("http://{address}"), Wake::Tcp(address), answer);
         let serving = web.serving();
         thread::spawn(move || {
             while let Ok((stream, _)) = listener.accept() {
@@ -118,7 +118,7 @@ impl Web {
     pub(crate) fn on_socket(path: &Path, answer: impl Fn(&Asked) -> Said + Send + Sync + 'static) -> Self {
         let listener = UnixListener::bind(path).expect("a socket");
         let address = format!("http+unix://{}", path.display());
-        let web = Self::new(address, Wake::Unix(path.to_owned()), Arc::new(answer));
+        let web = Self::unstarted(address, Wake::Unix(path.to_owned()), Arc::new(answer));
         let serving = web.serving();
         thread::spawn(move || {
             while let Ok((stream, _)) = listener.accept() {
@@ -131,7 +131,7 @@ impl Web {
         web.0
     }
 
-    fn new(address: String, wake: Wake, answer: Arc<Answering>) -> Unstarted {
+    fn unstarted(address: String, wake: Wake, answer: Arc<Answering>) -> Unstarted {
         let web = Self {
             address,
             wake,
