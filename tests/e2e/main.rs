@@ -5,6 +5,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod asya;
 mod concurrency;
 mod deadlines;
 mod dialects;
@@ -12,11 +13,13 @@ mod ends;
 mod events;
 mod failures;
 mod handlers_page;
+mod http;
 mod invalid;
 mod java_cpp;
 mod lost;
 mod metrics;
 mod outcomes;
+mod pods;
 mod processes;
 mod replies;
 mod retries;

@@ -17,6 +17,7 @@ mod python;
 mod rounds;
 mod sidecar;
 mod system;
+mod web;
 
 pub(crate) use collector::{Collector, Post, Reply};
 pub(crate) use field::{Field, envelopes, untraced};
@@ -26,6 +27,8 @@ pub(crate) use python::{Foreign, HANDLERS, interpreter};
 pub(crate) use rounds::{Round, rounds, rounds_of};
 pub(crate) use sidecar::Sidecar;
 pub(crate) use system::{is_alive, signal, signal_if_there, stop, wait_until, within};
+
+pub(crate) use web::{Asked, Said, Web};
 
 pub(crate) use nix::sys::signal::Signal;
 pub(crate) use serde_json::{Value, json};

@@ -1,10 +1,13 @@
 //! Handlers in Python: the file that `up` starts its processes with, and processes that the tests start themselves.
 
 use std::{
+    fs,
     path::Path,
     process::{Child, Command, Stdio},
     sync::OnceLock,
 };
+
+use serde_json::Value;
 
 use super::{Field, Signal, signal, wait_until};
 
@@ -13,6 +16,12 @@ pub(crate) const HANDLERS: &str = include_str!("handlers.py");
 
 /// A plain handler without our runtime: `plain.py SOCKET ACTOR`.
 const PLAIN: &str = include_str!("plain.py");
+
+/// A runtime as Asya's are: `asya.py GENERATION SOCKET`.
+const ASYA: &str = include_str!("asya.py");
+
+/// A handler on Python's own HTTP server: `web.py [SOCKET]`.
+const WEB: &str = include_str!("web.py");
 
 /// The interpreter itself: shims that look for one take longer to start than a handler.
 pub(crate) fn interpreter() -> &'static str {
@@ -56,6 +65,39 @@ impl Foreign {
         command.args(["plain.py", socket, actor]);
         field.prepare(&mut command);
         Self::start(command, &field.path(socket))
+    }
+
+    /// A runtime of Asya of this generation on a socket in the folder, with these variables.
+    #[track_caller]
+    pub(crate) fn asya(field: &Field, generation: &str, socket: &str, environment: &[(&str, &str)]) -> Self {
+        Self::write_asya(field);
+        let mut command = Command::new(interpreter());
+        command.args(["asya.py", generation, socket]);
+        field.prepare(&mut command);
+        command.envs(environment.iter().copied());
+        Self::start(command, &field.path(socket))
+    }
+
+    /// What the runtimes of Asya were told, message by message.
+    pub(crate) fn told(field: &Field) -> Vec<Value> {
+        let notes = fs::read_to_string(field.path("asya-notes")).unwrap_or_default();
+        let read = |line| serde_json::from_str(line).expect("JSON");
+        notes.lines().map(read).collect()
+    }
+
+    /// The runtime of Asya as a file, for those that start it themselves.
+    pub(crate) fn write_asya(field: &Field) {
+        field.write("asya.py", ASYA);
+    }
+
+    /// Python's own HTTP server on a socket in the folder, or on a free port, which the file `port` names.
+    #[track_caller]
+    pub(crate) fn web(field: &Field, socket: Option<&str>) -> Self {
+        field.write("web.py", WEB);
+        let mut command = Command::new(interpreter());
+        command.arg("web.py").args(socket);
+        field.prepare(&mut command);
+        Self::start(command, &field.path(socket.unwrap_or("port")))
     }
 
     #[track_caller]

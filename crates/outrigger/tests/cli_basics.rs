@@ -127,7 +127,7 @@ fn three_mistakes_are_three_errors_with_line_and_caret() {
        |
      4 |     handlr: { run: python3 clean.py }
        |     ^^^^^^
-       = did you mean `handler`? known here: `concurrency`, `handler`, `idle_timeout`, `input`, `max_deliveries`, `max_frame`, `replicas`, `reply`, `retry`, `timeout`
+       = did you mean `handler`? known here: `concurrency`, `handler`, `idle_timeout`, `input`, `max_deliveries`, `max_frame`, `queue`, `replicas`, `reply`, `retry`, `timeout`
 
     error: `timeout`: `soon` is not a duration: expected a number at `soon`
       --> outrigger.yaml:5:14

@@ -19,7 +19,10 @@ fn an_alarm_of_the_broker_makes_puts_wait_and_loses_nothing() {
         let (raise, clear) = if round.number.is_multiple_of(2) {
             (["set_disk_free_limit", "1000TB"], ["set_disk_free_limit", "50MB"])
         } else {
-            (["set_vm_memory_high_watermark", "0"], ["set_vm_memory_high_watermark", "0.9"])
+            (
+                ["set_vm_memory_high_watermark", "0"],
+                ["set_vm_memory_high_watermark", "0.9"],
+            )
         };
         town.node.ctl(&raise).expect("the alarm is raised");
         field.write("gate", "");

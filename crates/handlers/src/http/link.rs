@@ -26,9 +26,12 @@ use crate::{BadAnswer, trouble::Trouble};
 /// One connection; dropped, it is closed.
 pub(crate) struct Link {
     sender: SendRequest<Outgoing>,
-    driver: Option<Pin<Box<Connection<TokioIo<Stream>, Outgoing>>>>,
+    driver: Option<Driver>,
     seen: Arc<Seen>,
 }
+
+/// What carries the connection on; gone when that has ended.
+type Driver = Pin<Box<Connection<TokioIo<Stream>, Outgoing>>>;
 
 impl Link {
     /// Connects.

@@ -81,17 +81,22 @@ async fn ready(running: &Running, loaded: &Loaded<Root>) {
     }
     for part in running.unready() {
         let actor = loaded.value.actors.get(&part.component);
-        let Some(handler) = actor.map(|actor| &actor.handler).filter(|handler| handler.is_foreign()) else {
+        let Some(handler) = actor.map(|actor| &actor.handler) else {
             continue;
         };
-        let address = match (&handler.socket, &handler.http) {
-            (Some(socket), _) => socket.display().to_string(),
-            (None, address) => address.clone().unwrap_or_default(),
-        };
-        warn!(
-            actor = part.component,
-            address, "no handler yet, still waiting: somebody else has to start it at this address"
-        );
+        let name = &part.component;
+        if let Some(socket) = &handler.socket {
+            warn!(
+                actor = name,
+                socket = %socket.display(),
+                "no handler yet, still waiting: somebody else has to start it on this socket"
+            );
+        } else if let Some(http) = &handler.http {
+            warn!(
+                actor = name,
+                http, "no handler yet, still waiting: somebody else has to start it at this address"
+            );
+        }
     }
     running.ready().await;
 }

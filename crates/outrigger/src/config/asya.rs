@@ -164,12 +164,11 @@ fn telemetry(mut sources: Sources, environment: &Environment) -> Sources {
             "error" | "critical" => Some("error"),
             _ => None,
         };
-        sources = match level {
-            Some(level) => sources.with_overlay(Overlay::fixed(LOG_LEVEL, "log.level", level)),
-            None => {
-                let help = "write DEBUG, INFO, WARNING or ERROR";
-                sources.with_trouble(LOG_LEVEL, format!("`{text}` is no level"), help)
-            }
+        sources = if let Some(level) = level {
+            sources.with_overlay(Overlay::fixed(LOG_LEVEL, "log.level", level))
+        } else {
+            let help = "write DEBUG, INFO, WARNING or ERROR";
+            sources.with_trouble(LOG_LEVEL, format!("`{text}` is no level"), help)
         };
     }
     if let Some(address) = set(environment, METRICS) {

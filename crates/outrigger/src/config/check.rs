@@ -138,8 +138,8 @@ fn handler(name: &str, config: &ActorConfig, findings: &mut Findings) {
             findings.error("handler", format!("actor `{name}` has no handler"), help);
         }
         several => {
-            let names: Vec<String> = several.iter().map(|key| format!("`{key}`")).collect();
-            let (last, first) = names.split_last().expect("several are not none");
+            let quoted: Vec<String> = several.iter().map(|key| format!("`{key}`")).collect();
+            let (last, first) = quoted.split_last().expect("several are not none");
             let message = format!(
                 "actor `{name}` has {} handlers: {} and {last}",
                 if several.len() == 2 { "two" } else { "three" },
