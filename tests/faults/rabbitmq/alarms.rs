@@ -17,7 +17,7 @@ fn an_alarm_of_the_broker_makes_puts_wait_and_loses_nothing() {
         load(&field, MESSAGES);
         called(&field, CONCURRENCY);
         let (raise, clear) = if round.number.is_multiple_of(2) {
-            (["set_disk_free_limit", "1000TB"], ["set_disk_free_limit", "50MB"])
+            (["set_disk_free_limit", "900000GB"], ["set_disk_free_limit", "50MB"])
         } else {
             (
                 ["set_vm_memory_high_watermark", "0"],

@@ -2,7 +2,7 @@
 //!
 //! Pure. A body is never looked into; these are the message's AMQP properties.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use lapin::{
     BasicProperties,
@@ -42,8 +42,8 @@ impl Marks {
         }
     }
 
-    /// The properties of a message, durable, with a number by which it is told from others of its batch.
-    pub(super) fn write(&self, number: u64) -> BasicProperties {
+    /// The properties of a message, durable, with an id by which it is told from every other one that is put.
+    pub(super) fn write(&self, id: &PutId) -> BasicProperties {
         let mut headers = FieldTable::default();
         let mut set = |name: &str, value: AMQPValue| {
             headers.insert(ShortString::from(name), value);
@@ -69,7 +69,7 @@ impl Marks {
         let properties = BasicProperties::default()
             .with_delivery_mode(PERSISTENT)
             .with_content_type("application/json".into())
-            .with_correlation_id(number.to_string().into());
+            .with_message_id(id.to_string().into());
         if headers.inner().is_empty() {
             properties
         } else {
@@ -90,9 +90,36 @@ impl Marks {
     }
 }
 
-/// The number that [`Marks::write`] gave a message.
-pub(super) fn number_of(properties: &BasicProperties) -> Option<u64> {
-    properties.correlation_id().as_ref()?.as_str().parse().ok()
+/// What tells a publish from every other one: a channel's own name, and a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct PutId {
+    pub(super) channel: u64,
+    pub(super) number: u64,
+}
+
+impl PutId {
+    /// The one that comes so many later.
+    pub(super) fn after(self, count: usize) -> Self {
+        Self {
+            number: self.number + count as u64,
+            ..self
+        }
+    }
+
+    /// The id that [`Marks::write`] gave a message.
+    pub(super) fn read(properties: &BasicProperties) -> Option<Self> {
+        let (channel, number) = properties.message_id().as_ref()?.as_str().split_once('-')?;
+        Some(Self {
+            channel: u64::from_str_radix(channel, 16).ok()?,
+            number: number.parse().ok()?,
+        })
+    }
+}
+
+impl fmt::Display for PutId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}-{}", self.channel, self.number)
+    }
 }
 
 fn number(headers: Option<&FieldTable>, name: &str) -> Option<u32> {
@@ -141,12 +168,13 @@ mod tests {
         fn what_is_written_is_read_again(
             attempt in proptest::option::of(any::<u32>()), before in any::<u32>(),
             put_at in proptest::option::of(any::<i64>()), parking in proptest::option::of(any::<i64>()),
-            number in any::<u64>(),
+            channel in any::<u64>(), number in any::<u64>(),
         ) {
             let marks = Marks { attempt, before, put_at, parking, trace: None };
-            let properties = marks.write(number);
+            let id = PutId { channel, number };
+            let properties = marks.write(&id);
             prop_assert_eq!(Marks::read(&properties), marks);
-            prop_assert_eq!(number_of(&properties), Some(number));
+            prop_assert_eq!(PutId::read(&properties), Some(id));
         }
     }
 

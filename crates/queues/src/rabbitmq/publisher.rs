@@ -2,7 +2,7 @@
 //!
 //! The one rule: **a message is safe only if its own confirm came and it was not returned.** The client hangs a returned
 //! message on some confirm of its channel, not always on its own. So each channel carries one batch at a time, and a batch
-//! is judged when all of its confirms are there, by the number that each message bears. Whatever waits while the
+//! is judged when all of its confirms are there, by the id that each message bears. Whatever waits while the
 //! channels are busy is the next batch, as with a group commit.
 
 use std::{collections::HashSet, sync::Arc};
@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     link::Link,
-    marks::{Marks, number_of},
+    marks::{Marks, PutId},
     trouble::{self, Refusal},
 };
 
@@ -75,7 +75,10 @@ impl Publisher {
                 link: Arc::clone(link),
                 inbox: Arc::clone(&inbox),
                 channel: None,
-                number: 0,
+                next: PutId {
+                    channel: fastrand::u64(..),
+                    number: 0,
+                },
             };
             let closed = closed.clone();
             tasks.spawn("RabbitMQ publisher", async move {
@@ -101,7 +104,7 @@ struct Worker {
     link: Arc<Link>,
     inbox: Arc<Mutex<mpsc::Receiver<Request>>>,
     channel: Option<Channel>,
-    number: u64,
+    next: PutId,
 }
 
 impl Worker {
@@ -125,8 +128,8 @@ impl Worker {
                 return parcels.iter().map(|_| Sent::Away(Arc::clone(&why))).collect();
             }
         };
-        let first = self.number;
-        self.number += parcels.len() as u64;
+        let first = self.next;
+        self.next.number += parcels.len() as u64;
         let confirms = publish(&channel, parcels, first).await;
         let mut returned = HashSet::new();
         let mut outcomes = Vec::with_capacity(parcels.len());
@@ -136,7 +139,7 @@ impl Worker {
                 Err(error) => Err(error),
             };
             if let Ok(Confirmation::Ack(Some(message)) | Confirmation::Nack(Some(message))) = &confirmation {
-                returned.extend(number_of(&message.delivery.properties));
+                returned.extend(PutId::read(&message.delivery.properties));
             }
             outcomes.push(confirmation);
         }
@@ -144,7 +147,7 @@ impl Worker {
             self.channel = None;
         }
         let judge = |(index, outcome): (usize, Result<Confirmation, Error>)| {
-            let is_returned = returned.contains(&(first + index as u64));
+            let is_returned = returned.contains(&first.after(index));
             judge(parcels[index], outcome, is_returned)
         };
         outcomes.into_iter().enumerate().map(judge).collect()
@@ -162,13 +165,12 @@ impl Worker {
         let channel = self.link.channel().await.map_err(|error| in_full(&error))?;
         let confirms = channel.confirm_select(ConfirmSelectOptions::default()).await;
         confirms.map_err(|error| in_full(&error))?;
-        self.number = 0;
         Ok(self.channel.insert(channel).clone())
     }
 }
 
 /// Writes the parcels in their order, a few megabytes at a time.
-async fn publish(channel: &Channel, parcels: &[&Parcel], first: u64) -> Vec<Result<PublisherConfirm, Error>> {
+async fn publish(channel: &Channel, parcels: &[&Parcel], first: PutId) -> Vec<Result<PublisherConfirm, Error>> {
     let mut confirms = Vec::with_capacity(parcels.len());
     let mut rest = parcels;
     while !rest.is_empty() {
@@ -178,27 +180,23 @@ async fn publish(channel: &Channel, parcels: &[&Parcel], first: u64) -> Vec<Resu
             count += 1;
         }
         let (window, later) = rest.split_at(count);
-        let number = first + confirms.len() as u64;
-        confirms.extend(
-            join_all(
-                window
-                    .iter()
-                    .zip(number..)
-                    .map(|(parcel, number)| write(channel, parcel, number)),
-            )
-            .await,
-        );
+        let begin = confirms.len();
+        let writes = window
+            .iter()
+            .enumerate()
+            .map(|(index, parcel)| write(channel, parcel, first.after(begin + index)));
+        confirms.extend(join_all(writes).await);
         rest = later;
     }
     confirms
 }
 
-async fn write(channel: &Channel, parcel: &Parcel, number: u64) -> Result<PublisherConfirm, Error> {
+async fn write(channel: &Channel, parcel: &Parcel, id: PutId) -> Result<PublisherConfirm, Error> {
     let mandatory = BasicPublishOptions {
         mandatory: true,
         ..BasicPublishOptions::default()
     };
-    let mut properties = parcel.marks.write(number);
+    let mut properties = parcel.marks.write(&id);
     if let Some(expires) = parcel.expires {
         properties = properties.with_expiration(expires.to_string().into());
     }
