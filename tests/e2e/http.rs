@@ -126,7 +126,7 @@ fn replies_are_read_in_the_style_that_the_actor_has() {
     let (field, second) = served_by(&envelopes, ", reply: envelope, input: envelope");
     field.load(&["a"], 1);
     let run = field.run();
-    assert_eq!(field.wait_for("happy-end", 1)[0]["headers"], json!({"h": "new"}));
+    assert_eq!(field.wait_for("happy-end", 1)[0]["headers"]["h"], "new");
     assert_eq!(second.requests(), ["1"]);
     assert!(envelopes.asked()[0].text().contains(r#""route""#), "the whole envelope");
     assert!(run.stop().success());
