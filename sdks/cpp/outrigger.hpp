@@ -300,7 +300,8 @@ private:
         std::string out;
         for (++at_;; escaped(out)) {
             std::size_t start = at_;
-            while (at_ < text_.size() && text_[at_] != '"' && text_[at_] != '\\' && static_cast<unsigned char>(text_[at_]) >= 0x20) ++at_;
+            auto plain = [](char c) { return c != '"' && c != '\\' && static_cast<unsigned char>(c) >= 0x20; };
+            while (at_ < text_.size() && plain(text_[at_])) ++at_;
             out.append(text_.substr(start, at_ - start));
             if (next('"')) return out;
             if (at_ >= text_.size()) throw wrong("a string does not end");
@@ -515,7 +516,8 @@ public:
 /// Try this message again: what went wrong may pass. `after` is the least delay in seconds.
 class Retry : public std::runtime_error {
 public:
-    explicit Retry(const std::string& message, std::optional<double> seconds = {}, std::string its_code = {}, Json its_details = nullptr)
+    explicit Retry(const std::string& message, std::optional<double> seconds = {}, std::string its_code = {},
+                   Json its_details = nullptr)
         : std::runtime_error(message), after(seconds), code(std::move(its_code)), details(std::move(its_details)) {}
     std::optional<double> after;
     std::string code;
@@ -764,7 +766,9 @@ public:
         }
         frame.text.resize(size);
         got = take(frame.text.data(), size);
-        if (got < size) throw GivenUp{"the connection ended " + std::to_string(got) + " bytes into a frame of " + std::to_string(size)};
+        if (got < size) {
+            throw GivenUp{"the connection ended " + std::to_string(got) + " bytes into a frame of " + std::to_string(size)};
+        }
         std::size_t end = utf8_end(frame.text);
         if (end < size) frame.problem = "the frame is not UTF-8 at byte " + std::to_string(end);
         return frame;
@@ -851,7 +855,8 @@ inline std::string ok(const Result& result, std::size_t cap) {
     if (result.value.is_null() && !result.one) return R"({"status":"ok"})";
     std::string frame;
     try {
-        frame = R"({"status":"ok","result":)" + std::string(result.one ? "[" : "") + result.value.dump() + (result.one ? "]}" : "}");
+        frame = R"({"status":"ok","result":)";
+        frame += (result.one ? "[" : "") + result.value.dump() + (result.one ? "]}" : "}");
     } catch (const JsonError& error) {
         return refusal("invalid_result", std::string("the handler's result cannot be sent: ") + error.what());
     }
@@ -1037,7 +1042,8 @@ private:
         if (error == ECONNREFUSED) {
             ::unlink(path.c_str());
         } else if (error == 0 || error == EAGAIN) {  // A full backlog: alive, and busy.
-            throw StartError("another process is serving on " + path + ": stop it, or choose another path", StartError::cannot_create);
+            throw StartError("another process is serving on " + path + ": stop it, or choose another path",
+                             StartError::cannot_create);
         } else {
             throw StartError("cannot use the socket " + path + ": " + std::strerror(error), StartError::cannot_create);
         }
@@ -1051,7 +1057,9 @@ inline void hold_lifeline() {
     if (text.empty()) return;
     ::unsetenv(variable);
     int pipe = whole_number(text).value_or(-1);
-    if (pipe < 0 || ::fcntl(pipe, F_GETFD) < 0) throw StartError(variable + ("=" + text) + " is not the number of an open file descriptor");
+    if (pipe < 0 || ::fcntl(pipe, F_GETFD) < 0) {
+        throw StartError(variable + ("=" + text) + " is not the number of an open file descriptor");
+    }
     if (pipe == 0) {  // A handler that reads its input is not to take the pipe away.
         pipe = ::dup(0);
         int empty = ::open("/dev/null", O_RDONLY);
@@ -1250,7 +1258,8 @@ private:
         std::string().swap(frame.text);
         Function* function = shared_->select(context.function());
         if (function == nullptr) {
-            std::string asked = context.function() ? "there is no function `" + *context.function() + "` here" : "no function was named";
+            std::string asked = "no function was named";
+            if (context.function()) asked = "there is no function `" + *context.function() + "` here";
             return refusal("unknown_function", asked + "; this handler serves " + shared_->names());
         }
         if (!shared_->slots.enter(context)) return {};
@@ -1335,7 +1344,8 @@ private:
         for (auto& [connection, thread] : threads_) {
             if (connection->ended) thread.join();
         }
-        threads_.erase(std::remove_if(threads_.begin(), threads_.end(), [](const auto& it) { return !it.second.joinable(); }), threads_.end());
+        auto joined = [](const auto& it) { return !it.second.joinable(); };
+        threads_.erase(std::remove_if(threads_.begin(), threads_.end(), joined), threads_.end());
     }
 
     void accept(const SocketFile& file) {
@@ -1430,9 +1440,11 @@ int serve(F function, const Options& options = {}) {
 inline std::optional<Time> parse_time(const std::string& text) {
     auto digit = [&](std::size_t at) { return at < text.size() && text[at] >= '0' && text[at] <= '9'; };
     auto number = [&](std::size_t at, std::size_t size) { return std::stoi(text.substr(at, size)); };
-    static constexpr std::string_view form = "0000-00-00T00:00:00", date_to_time = "Tt ";
+    static constexpr std::string_view form = "0000-00-00T00:00:00";
     for (std::size_t at = 0; at < form.size(); ++at) {
-        if (at >= text.size() || (form[at] == '0' ? !digit(at) : at == 10 ? date_to_time.find(text[at]) == form.npos : text[at] != form[at])) return {};
+        if (at >= text.size()) return {};
+        bool same = text[at] == form[at] || (form[at] == 'T' && (text[at] == 't' || text[at] == ' '));
+        if (form[at] == '0' ? !digit(at) : !same) return {};
     }
     std::size_t at = form.size();
     std::int64_t micros = 0;
@@ -1455,7 +1467,8 @@ inline std::optional<Time> parse_time(const std::string& text) {
     std::tm asked = parts;
     std::int64_t minutes = ::timegm(&parts) / 60 - offset;
     // A thirtieth of February, or a 25th hour, would have become another time.
-    if (parts.tm_mon != asked.tm_mon || parts.tm_mday != asked.tm_mday || parts.tm_hour != asked.tm_hour || number(17, 2) > 60) return {};
+    bool became_another = parts.tm_mon != asked.tm_mon || parts.tm_mday != asked.tm_mday || parts.tm_hour != asked.tm_hour;
+    if (became_another || asked.tm_min > 59 || number(17, 2) > 60) return {};
     return Time(std::chrono::microseconds((minutes * 60 + number(17, 2)) * 1000000 + micros));
 }
 
@@ -1470,7 +1483,8 @@ inline std::string format_time(Time time) {
     std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%S", &parts);
     std::string out = text.data();
     if (fraction != 0) {
-        std::snprintf(text.data(), text.size(), fraction % 1000 == 0 ? ".%03d" : ".%06d", fraction % 1000 == 0 ? fraction / 1000 : fraction);
+        bool millis = fraction % 1000 == 0;
+        std::snprintf(text.data(), text.size(), millis ? ".%03d" : ".%06d", millis ? fraction / 1000 : fraction);
         out += text.data();
     }
     return out + "Z";

@@ -6,7 +6,8 @@ import socket
 import stat
 import subprocess
 
-from .peer import Peer
+from .peer import PATIENCE, Peer
+from .runtime import end, is_alive, wait_until
 
 
 class Settings:
@@ -192,11 +193,12 @@ class Lifeline:
     def test_what_the_handler_has_started_goes_too_where_the_group_is_its_own(self):
         environment = {"OUTRIGGER_HANDLER_LIFELINE": "0"}
         runtime = self.probing(environment=environment, stdin=subprocess.PIPE, start_new_session=True)
-        self.connect(runtime).call(None, "spawn")
+        child = self.connect(runtime).result(None, "spawn")
+        self.addCleanup(end, child)
+        self.assertTrue(is_alive(child))
         runtime.process.stdin.close()
-        # The child holds the other end of stdout: it reads its end only when both have gone.
-        self.assertEqual(runtime.process.stdout.read(), "")
-        self.assertEqual(runtime.ends()[0], -signal.SIGKILL)
+        self.assertEqual(runtime.process.wait(PATIENCE), -signal.SIGKILL)
+        wait_until("what it started has gone", lambda: not is_alive(child))
 
     def test_a_lifeline_that_is_not_open_is_said(self):
         for number in ("999", "x", "-1"):

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 
-from testing.runtime import example
+from testing.runtime import end, example
 
 from . import SDK
 from .support import WARNINGS, CppCase, build
@@ -67,6 +67,7 @@ class Forked(CppCase):
         runtime = self.probing()
         peer = self.connect(runtime)
         child = peer.result(None, "fork")
+        self.addCleanup(end, child)
         os.kill(child, signal.SIGTERM)
         self.assertEqual(peer.result(child, "fork"), signal.SIGTERM)
         # A listener that had been told to stop would let nobody in any more.

@@ -123,8 +123,7 @@ final class Probe {
     }
 
     private static Object spawn() throws IOException {
-        new ProcessBuilder("sleep", "1000").inheritIO().start();
-        return null;
+        return new ProcessBuilder("sleep", "1000").inheritIO().start().pid();
     }
 
     private static Object late(Context context) {

@@ -75,7 +75,7 @@ final class Connection {
             Frames.widen(channel);
             Frames.Reader reader = new Frames.Reader(channel, shared.maxFrame());
             for (Frames.Frame frame = reader.read(); frame != null && put(frame); frame = reader.read()) {
-                reader.skip(frame.unread());
+                reader.skip(frame.unread);
             }
             seeOff();
         } catch (Frames.CutShort error) {
@@ -107,7 +107,7 @@ final class Connection {
     private void serve() throws IOException, InterruptedException, Violation {
         control(Map.of("hello", hello()));
         for (Frames.Frame frame = take(); frame != null; frame = take()) {
-            if (frame.control()) {
+            if (frame.control) {
                 onControl(frame);
             } else {
                 exchange(frame);
@@ -123,12 +123,12 @@ final class Connection {
     }
 
     private void onControl(Frames.Frame frame) throws IOException, InterruptedException, Violation {
-        if (frame.body() == null) {
+        if (frame.unread > 0) {
             throw new Violation(tooLarge(frame));
         }
         Object body;
         try {
-            body = Json.parse(frame.body());
+            body = Json.parse(frame.take());
         } catch (JsonException error) {
             throw new Violation("a control frame is not JSON: " + error.getMessage());
         }
@@ -165,12 +165,12 @@ final class Connection {
     }
 
     private byte[] answer(Frames.Frame frame, Context current) throws InterruptedException {
-        if (frame.body() == null) {
+        if (frame.unread > 0) {
             return Replies.refusal("frame_too_large", tooLarge(frame));
         }
         Object payload;
         try {
-            payload = Json.parse(frame.body());
+            payload = Json.parse(frame.take());
         } catch (JsonException error) {
             return Replies.refusal("invalid_request", "the request is not JSON: " + error.getMessage());
         }
@@ -208,11 +208,10 @@ final class Connection {
 
     /** Hands a frame to the serving thread, when there is room; false where it takes no more. */
     private synchronized boolean put(Frames.Frame frame) throws InterruptedException {
-        int size = frame.body() == null ? 0 : frame.body().length;
-        while (!gone && !inbox.isEmpty() && waiting + size > READ_AHEAD) {
+        while (!gone && !inbox.isEmpty() && waiting + frame.size > READ_AHEAD) {
             wait();
         }
-        waiting += size;
+        waiting += frame.size;
         inbox.add(frame);
         notifyAll();
         return !gone;
@@ -225,8 +224,8 @@ final class Connection {
         }
         Frames.Frame frame = gone || closing ? null : inbox.poll();
         if (frame != null) {
-            waiting -= frame.body() == null ? 0 : frame.body().length;
-            if (!frame.control()) {
+            waiting -= frame.size;
+            if (!frame.control) {
                 context = new Context(meta, shared.actor(), this::report);
                 context.whenCanceled(this::hangUp);
                 meta = Map.of();
@@ -296,6 +295,6 @@ final class Connection {
     }
 
     private String tooLarge(Frames.Frame frame) {
-        return "a frame of " + frame.unread() + " bytes is more than the cap of " + shared.maxFrame();
+        return "a frame of " + frame.unread + " bytes is more than the cap of " + shared.maxFrame();
     }
 }

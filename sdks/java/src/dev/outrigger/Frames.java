@@ -28,8 +28,27 @@ final class Frames {
         }
     }
 
-    /** One frame as it came; where it is over the cap there is no body, and its size still stands in the stream. */
-    record Frame(boolean control, byte[] body, int unread) {}
+    /** One frame as it came; where it is over the cap there is no body, and {@code unread} bytes still stand in the stream. */
+    static final class Frame {
+        final boolean control;
+        final int size;
+        final int unread;
+        private byte[] body;
+
+        private Frame(boolean control, byte[] body, int unread) {
+            this.control = control;
+            this.size = body.length;
+            this.unread = unread;
+            this.body = body;
+        }
+
+        /** The body, given away: a large one is not held for as long as the handler works. */
+        byte[] take() {
+            byte[] taken = body;
+            body = null;
+            return taken;
+        }
+    }
 
     /** Reads frame after frame from one socket, for one thread. */
     static final class Reader {
@@ -56,7 +75,7 @@ final class Frames {
             boolean control = (head & CONTROL) != 0;
             int size = head & ~CONTROL;
             if (size > cap) {
-                return new Frame(control, null, size);
+                return new Frame(control, new byte[0], size);
             }
             byte[] body = new byte[size];
             int got = 0;
