@@ -1,6 +1,12 @@
 //! Spans on their way to a collector behind `https`.
 
-use std::{collections::BTreeMap, fs, path::Path, sync::Arc, time::SystemTime};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::Path,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use chassis::{
     lifecycle::{Drain, Outcome},
@@ -12,6 +18,7 @@ use chassis::{
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
+    time::timeout,
 };
 use tokio_rustls::{
     TlsAcceptor,
@@ -89,7 +96,9 @@ async fn export(own: TlsAcceptor, trusted: &Path) -> (Option<String>, String) {
         failure: None,
     });
     assert_eq!(drain.wait(None).await, Outcome::Finished);
-    let head = collected.join().await.expect("it ends");
+    // The exporter has ended: what it had to say is on its way, or nothing is.
+    let head = timeout(Duration::from_secs(20), collected.join()).await;
+    let head = head.expect("the collector was asked").expect("it ends");
     (head, metrics.encode(Exposition::Prometheus))
 }
 

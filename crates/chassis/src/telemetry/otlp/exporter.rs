@@ -90,7 +90,8 @@ impl Exporter {
         self.export.endpoint.to_string()
     }
 
-    /// Sends until `drain` begins; then what is left, as far as three seconds carry.
+    /// Sends until `drain` begins, or nobody is left who could finish a span; then what is left, as far as three seconds
+    /// from the drain's beginning carry.
     pub(in crate::telemetry) async fn run(self, drain: Drain) {
         let Self {
             export,
