@@ -104,7 +104,9 @@ impl Foreign {
     fn start(mut command: Command, socket: &Path) -> Self {
         let child = command.stderr(Stdio::null()).spawn().expect("python3 starts");
         let foreign = Self { child };
-        wait_until("the handler has bound its socket", || socket.exists().then_some(()));
+        wait_until("the handler accepts", || {
+            std::os::unix::net::UnixStream::connect(socket).is_ok().then_some(())
+        });
         foreign
     }
 

@@ -109,7 +109,9 @@ impl Running {
         wait_until("the handler has bound its socket", || {
             let ended = running.child.try_wait().expect("its state");
             assert!(ended.is_none(), "it ended as it started: {}", running.said());
-            running.socket().exists().then_some(())
+            std::os::unix::net::UnixStream::connect(running.socket())
+                .is_ok()
+                .then_some(())
         });
         running
     }
