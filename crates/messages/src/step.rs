@@ -326,7 +326,7 @@ impl Actor {
                 let output = Output {
                     target: Target::ErrorEnd,
                     id: String::new(),
-                    body: wire::buried(invalid, &record, Some(span.place())),
+                    body: wire::buried(invalid, &record),
                     trace: Some(span.place().clone()),
                 };
                 let parcel = Parcel {

@@ -204,7 +204,7 @@ proptest! {
         let raw = Bytes::from(bytes);
         if let Err(invalid) = Envelope::decode(raw.clone()) {
             prop_assert_eq!(&invalid.raw, &raw);
-            let grave = Envelope::decode_at_end(wire::buried(&invalid, &record(), None)).expect("a grave");
+            let grave = Envelope::decode_at_end(wire::buried(&invalid, &record())).expect("a grave");
             let error: Value = grave.error_text().expect("a record").read().expect("JSON");
             match std::str::from_utf8(&raw) {
                 Ok(text) => prop_assert_eq!(&error["raw"], text),

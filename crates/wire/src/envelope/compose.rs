@@ -7,9 +7,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::InvalidEnvelope;
-use super::hop::headers_of;
 use crate::names::fresh_id;
-use crate::{ErrorRecord, Json, TraceContext};
+use crate::{ErrorRecord, Json};
 
 /// What a new message is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,14 +71,12 @@ impl super::Envelope {
 }
 
 /// The message for error-end that keeps bytes which are no envelope: no route, and `raw` (or `raw_base64` where they
-/// are no text) in its error. It has headers where its place in a trace is given.
-pub fn buried(invalid: &InvalidEnvelope, record: &ErrorRecord, trace: Option<&TraceContext>) -> Bytes {
+/// are no text) in its error.
+pub fn buried(invalid: &InvalidEnvelope, record: &ErrorRecord) -> Bytes {
     #[derive(Serialize)]
     struct Message<'a> {
         id: String,
         payload: (),
-        #[serde(skip_serializing_if = "Option::is_none")]
-        headers: Option<Json>,
         error: Grave<'a>,
     }
     #[derive(Serialize)]
@@ -102,7 +99,6 @@ pub fn buried(invalid: &InvalidEnvelope, record: &ErrorRecord, trace: Option<&Tr
     let message = Message {
         id: invalid.id.clone().unwrap_or_else(fresh_id),
         payload: (),
-        headers: trace.map(headers_of),
         error: Grave { record, raw },
     };
     Json::from_value(&message).bytes().clone()

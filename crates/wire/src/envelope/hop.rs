@@ -8,7 +8,6 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use super::Envelope;
@@ -92,14 +91,6 @@ impl Envelope {
             .value(name)
             .is_some_and(|place| &self.body[place] != b"null")
     }
-}
-
-/// New headers that say this place alone.
-pub(super) fn headers_of(trace: &TraceContext) -> Json {
-    let members = Members::scan("{}", &NAMES).expect("an object");
-    let mut edit = Edit::new(b"{}", &members, &NAMES);
-    write(&mut edit, trace);
-    Json::checked(Bytes::from(edit.finish()))
 }
 
 /// A span that a handler says it has made within the trace of the hop.

@@ -130,13 +130,3 @@ fn a_trace_that_is_not_the_messages_own_does_not_take_its_place() {
     let given = giving(r#"{"traceparent":null}"#);
     assert_eq!(value(&message.advance(0, &given))["headers"]["traceparent"], HOP);
 }
-
-#[test]
-fn what_is_buried_says_where_in_its_trace_it_was() {
-    let trace = hop(TraceContext::parse(CAME, Some("a=1")), "m");
-    let body = value(&buried(&flaw("{"), &record(), Some(&trace)));
-    assert_eq!(
-        body["headers"],
-        serde_json::json!({"traceparent": HOP, "tracestate": "a=1"})
-    );
-}

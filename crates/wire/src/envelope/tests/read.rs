@@ -235,7 +235,7 @@ fn what_is_buried_keeps_its_bytes_and_has_no_route() {
         details: Some(Json::from_value(&[1])),
         ..record()
     };
-    let body = buried(&flaw(r#"{"id":"m"}"#), &why, None);
+    let body = buried(&flaw(r#"{"id":"m"}"#), &why);
     assert_eq!(
         body,
         r#"{"id":"m","payload":null,"error":{"code":"timeout","message":"no reply within 5 m","details":[1],"actor":"a","attempt":3,"at":"2026-03-04T05:06:07.5Z","raw":"{\"id\":\"m\"}"}}"#
@@ -248,7 +248,7 @@ fn what_is_buried_keeps_its_bytes_and_has_no_route() {
     ));
 
     let invalid = Envelope::decode(Bytes::from_static(b"\xff\0")).unwrap_err();
-    let body = value(&buried(&invalid, &record(), None));
+    let body = value(&buried(&invalid, &record()));
     assert_eq!(body["error"]["raw_base64"], "/wA=");
     assert_eq!(body["error"].get("raw"), None);
     assert_eq!(body["id"].as_str().unwrap().len(), 36);
