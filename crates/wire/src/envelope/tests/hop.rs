@@ -1,7 +1,7 @@
 //! What becomes of the trace of an envelope.
 
-use super::given::{FULL, envelope, flaw, part, record, value};
-use crate::envelope::{Envelope, buried};
+use super::given::{FULL, envelope, part, record, value};
+use crate::envelope::Envelope;
 use crate::{Json, Part, Sampling, SpanId, TraceContext, TraceId};
 
 const CAME: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
