@@ -16,9 +16,9 @@ fn times() -> (u64, u64) {
 }
 
 struct Strict {
-    node: Node,
     field: Field,
     work: u64,
+    _node: Node,
     _folder: tempfile::TempDir,
 }
 
@@ -39,8 +39,8 @@ fn strict(long_jobs: &str) -> Strict {
     ));
     field.write("handlers.py", HANDLERS);
     Strict {
-        node,
         field,
+        _node: node,
         work,
         _folder: folder,
     }
@@ -56,14 +56,10 @@ impl Strict {
             (self.field.depth("happy-end") > 0).then_some(())
         });
     }
-
-    fn strikes(&self) -> usize {
-        self.node
-            .last_words()
-            .matches("delivery acknowledgement on channel")
-            .count()
-    }
 }
+
+/// What is said when the broker has taken a delivery back.
+const STRUCK: &str = "was not acknowledged within the broker's consumer timeout";
 
 /// Holds: a handler that works three times as long as the broker waits is called once, and the broker never strikes.
 #[test]
@@ -72,7 +68,12 @@ fn a_parked_job_is_called_once_however_long_it_takes() {
     let up = strict.field.up();
     strict.done();
     assert_eq!(strict.field.notes().calls_for("long"), 1);
-    assert_eq!(strict.strikes(), 0, "the broker took the delivery back");
+    // Had the channel been closed, it would be noticed when the next message is taken.
+    strict.field.send("a", "short", "{}");
+    wait_until("the next job is done", || {
+        (strict.field.depth("happy-end") > 1).then_some(())
+    });
+    assert!(!up.said().contains(STRUCK), "the broker took the delivery back");
     assert!(up.said().contains("a long job is parked on the broker"));
     assert!(up.stop().success());
 }
