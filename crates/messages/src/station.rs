@@ -168,7 +168,11 @@ impl Station {
         let mut reopen = REOPEN.steps();
         while !drain.is_begun() {
             self.health.not_ready("waiting for the handler");
-            let error = match self.queue.consume(&self.source, 0).await {
+            let consumer = tokio::select! {
+                consumer = self.queue.consume(&self.source, 0) => consumer,
+                () = drain.begun() => return,
+            };
+            let error = match consumer {
                 Ok(consumer) => {
                     reopen.succeeded();
                     match self.take_from(consumer, &drain).await {

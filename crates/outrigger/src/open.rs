@@ -94,6 +94,7 @@ mod broker {
                 key: rabbitmq.tls.key.clone(),
             },
             known: queues_of(root).into_iter().map(|spec| spec.name).collect(),
+            ..RabbitOptions::default()
         }
     }
 }

@@ -7,6 +7,8 @@
 
 #[path = "rabbitmq/bench.rs"]
 mod bench;
+#[path = "rabbitmq/fairness.rs"]
+mod fairness;
 #[path = "rabbitmq/lines.rs"]
 mod lines;
 #[path = "rabbitmq/long.rs"]

@@ -63,6 +63,7 @@ impl Harness for Broker {
         let url = line.url(&self.node.url()).replace("/%2f", &format!("/p{vhost}"));
         let options = RabbitOptions {
             queue_type: self.queue_type,
+            trim_every: Duration::from_millis(300),
             ..RabbitOptions::default()
         };
         let queue: Arc<dyn Queue> = Arc::new(RabbitQueue::new(&url, Path::new("."), options)?);

@@ -68,14 +68,20 @@ fn tame(c: char) -> char {
 /// The byte ranges of the passwords in `text`.
 fn passwords(text: &str) -> Vec<Range<usize>> {
     let mut found = Vec::new();
-    for (scheme, separator) in text.match_indices("://") {
-        let start = scheme + separator.len();
-        let end = text[start..]
-            .find(|c: char| c.is_whitespace() || matches!(c, '/' | '?' | '#' | '"' | '\'' | '`' | ',' | '<' | '>'))
-            .map_or(text.len(), |length| start + length);
-        let authority = &text[start..end];
-        let Some(at) = authority.rfind('@') else { continue };
-        if let Some(colon) = authority[..at].find(':') {
+    for (scheme, _) in text.match_indices(":/") {
+        let after = text[scheme + 1..].trim_start_matches('/');
+        let start = text.len() - after.len();
+        let ends = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`' | ',' | '<' | '>');
+        let whole = &after[..after.find(ends).unwrap_or(after.len())];
+        let authority = &whole[..whole.find(['/', '?', '#']).unwrap_or(whole.len())];
+        // A password may hold what ought to be encoded there; what follows a host is a port.
+        let is_port = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        let at = authority.rfind('@').or_else(|| {
+            let (_, tail) = authority.rsplit_once(':')?;
+            if is_port(tail) { None } else { whole.rfind('@') }
+        });
+        let Some(at) = at else { continue };
+        if let Some(colon) = whole[..at].find(':') {
             found.push(start + colon + 1..start + at);
         }
     }
@@ -91,6 +97,12 @@ mod tests {
     fn only_passwords_are_masked() {
         assert_eq!(mask_urls("redis://:tok@h:6379/0"), "redis://:***@h:6379/0");
         assert_eq!(mask_urls("nats://user@h"), "nats://user@h");
+        assert_eq!(mask_urls("amqp://u:p/a?s#s@w@h/v"), "amqp://u:***@h/v");
+        assert_eq!(mask_urls("amqp:/u:p@h"), "amqp:/u:***@h");
+        assert_eq!(
+            mask_urls("http://h:80/a@b http://[::1]:80/a@b"),
+            "http://h:80/a@b http://[::1]:80/a@b"
+        );
         assert_eq!(
             mask_urls("a amqp://u:p@h, b http://x:y@z/ c"),
             "a amqp://u:***@h, b http://x:***@z/ c"

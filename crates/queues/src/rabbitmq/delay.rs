@@ -12,7 +12,7 @@ use std::{
 
 use bytes::Bytes;
 use lapin::{
-    options::QueueDeclareOptions,
+    options::{BasicGetOptions, QueueDeclareOptions},
     types::{AMQPValue, FieldTable},
 };
 
@@ -56,9 +56,9 @@ pub(super) async fn put(
     }
 }
 
-/// Declares a queue whose messages go to `target` when they expire.
+/// Declares a queue whose messages go to `target` when they expire, and puts off its own end.
 pub(super) async fn declare(shared: &Shared, name: &str, target: &str, longest_ms: u64) -> Result<(), QueueError> {
-    if shared.delays.is_fresh(name) {
+    if shared.delays.is_fresh(name, fresh_for(shared.options.keep_unused)) {
         return Ok(());
     }
     let channel = shared.take.channel().await?;
@@ -66,7 +66,13 @@ pub(super) async fn declare(shared: &Shared, name: &str, target: &str, longest_m
         durable: true,
         ..QueueDeclareOptions::default()
     };
-    let declared = topology::declare(&channel, name, durable, arguments(target, longest_ms)).await?;
+    let declared = topology::declare(
+        &channel,
+        name,
+        durable,
+        arguments(target, longest_ms, shared.options.keep_unused),
+    )
+    .await?;
     declared.map_err(|error| match trouble::refusal(&error) {
         Some((Refusal::Precondition | Refusal::Access | Refusal::Locked, said)) => QueueError::Refused {
             what: format!(
@@ -78,6 +84,16 @@ pub(super) async fn declare(shared: &Shared, name: &str, target: &str, longest_m
         },
         _ => trouble::away(format!("declare queue `{name}`"), error),
     })?;
+    // A declaration does not put off the end of a queue that exists: a get does. What it shows goes back to its place
+    // with the channel.
+    let get = topology::timed(
+        channel.basic_get(name.into(), BasicGetOptions::default()),
+        "look at a queue",
+    )
+    .await?;
+    get.map_err(|error| trouble::away(format!("look at queue `{name}`"), error))?;
+    let closed = topology::timed(channel.close(200, "done".into()), "close a channel").await?;
+    closed.map_err(|error| trouble::away("close a channel", error))?;
     shared.delays.seen(name);
     Ok(())
 }
@@ -102,7 +118,7 @@ fn milliseconds(after: Duration) -> u64 {
     u64::try_from(whole).unwrap_or(LONGEST).clamp(1, LONGEST)
 }
 
-fn arguments(target: &str, longest_ms: u64) -> FieldTable {
+fn arguments(target: &str, longest_ms: u64, keep_unused: Duration) -> FieldTable {
     let mut arguments = FieldTable::default();
     let text = |text: &str| AMQPValue::LongString(text.into());
     let number = |number: u64| AMQPValue::LongLongInt(i64::try_from(number).unwrap_or(i64::MAX));
@@ -114,24 +130,27 @@ fn arguments(target: &str, longest_ms: u64) -> FieldTable {
     arguments.insert("x-overflow".into(), text("reject-publish"));
     arguments.insert("x-message-ttl".into(), number(longest_ms));
     // Long enough for a message that was put at the last moment at which the declaration counts as fresh.
-    arguments.insert("x-expires".into(), number(longest_ms + milliseconds(FRESH) + MARGIN_MS));
+    arguments.insert(
+        "x-expires".into(),
+        number(longest_ms + milliseconds(fresh_for(keep_unused) + keep_unused)),
+    );
     arguments
 }
 
-/// Which delay queues were declared lately; each declaration puts off the end of an unused one.
+/// Which delay queues were declared and looked at lately, which puts off their end.
 #[derive(Debug, Default)]
 pub(super) struct Delays {
     seen: std::sync::Mutex<std::collections::HashMap<String, Instant>>,
 }
 
 impl Delays {
-    fn is_fresh(&self, name: &str) -> bool {
-        self.lock().get(name).is_some_and(|at| at.elapsed() < FRESH)
+    fn is_fresh(&self, name: &str, fresh_for: Duration) -> bool {
+        self.lock().get(name).is_some_and(|at| at.elapsed() < fresh_for)
     }
 
     fn seen(&self, name: &str) {
         let mut seen = self.lock();
-        seen.retain(|_, at| at.elapsed() < FRESH);
+        seen.retain(|_, at| at.elapsed() < FORGOTTEN);
         seen.insert(name.to_owned(), Instant::now());
     }
 
@@ -145,9 +164,12 @@ impl Delays {
 }
 
 /// How long a declaration counts as fresh.
-const FRESH: Duration = Duration::from_secs(30);
-/// How much longer than needed an unused delay queue is kept.
-const MARGIN_MS: u64 = 5 * 60 * 1000;
+fn fresh_for(keep_unused: Duration) -> Duration {
+    keep_unused / 2
+}
+
+/// When a declaration is of no interest any more.
+const FORGOTTEN: Duration = Duration::from_hours(1);
 /// Some 12 days: RabbitMQ's clocks for messages and queues end at 2^32 - 1 milliseconds.
 const LONGEST: u64 = 1 << 30;
 

@@ -112,6 +112,12 @@ impl Desk {
         Ok(hold)
     }
 
+    /// Whether another message may be handed out.
+    pub(super) fn has_room(&self) -> bool {
+        let state = self.lock();
+        state.unsettled < state.credit
+    }
+
     /// Waits until [`take`](Desk::take) is worth another try.
     pub(super) async fn arrived(&self) {
         self.taker.notified().await;

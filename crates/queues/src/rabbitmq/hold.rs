@@ -2,8 +2,9 @@
 //!
 //! A channel that is lost takes its deliveries with it: the broker gives them out again, to us or to another. The one
 //! rule: **what we are still working on is not worked on twice by us.** Such a message is *adrift*; when it comes again its new
-//! delivery takes the place of the old one, and if it was finished in the meantime it is acknowledged at once. Messages are
-//! told apart by their bytes: two that are the same byte for byte are one and the same to everybody.
+//! delivery takes the place of the old one, and if it was finished in the meantime it is acknowledged at once. It is the
+//! same message if it has the same bytes and the same `message-id`, or, where it has none, was delivered before: what is
+//! put anew is worked on anew.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -27,7 +28,21 @@ pub(super) struct Hold {
     pub(super) body: Bytes,
     pub(super) marks: Marks,
     pub(super) tally: Tally,
+    /// The `message-id` of what the broker has of it now.
+    id: Mutex<Option<Arc<str>>>,
     seat: Mutex<Seat>,
+}
+
+/// A delivery that came, as far as it tells which message it is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Came<'a> {
+    pub(super) queue: &'a str,
+    pub(super) body: &'a [u8],
+    pub(super) id: Option<&'a str>,
+    pub(super) redelivered: bool,
+    /// It is the copy of a parked message.
+    pub(super) is_copy: bool,
+    pub(super) tag: u64,
 }
 
 /// Where the broker keeps it.
@@ -50,19 +65,37 @@ pub(super) enum Farewell {
     Told(oneshot::Receiver<()>),
     /// The copy in the lease queue is to be removed.
     Unpark(Arc<Lease>),
+    /// It is parked and cannot simply go back; it has not ended.
+    Parked,
     /// It had ended before.
     Gone,
 }
 
 impl Hold {
-    pub(super) fn new(queue: Arc<str>, body: Bytes, marks: Marks, tally: Tally, desk: Arc<Desk>, tag: u64) -> Self {
+    pub(super) fn new(came: &Came<'_>, body: Bytes, marks: Marks, tally: Tally, desk: Arc<Desk>) -> Self {
         Self {
-            queue,
+            queue: came.queue.into(),
             body,
             marks,
             tally,
-            seat: Mutex::new(Seat::Taken { desk, tag }),
+            id: Mutex::new(came.id.map(Into::into)),
+            seat: Mutex::new(Seat::Taken { desk, tag: came.tag }),
         }
+    }
+
+    /// Whether it is the message that came again.
+    fn is(&self, came: &Came<'_>) -> bool {
+        if &*self.queue != came.queue || self.body != came.body {
+            return false;
+        }
+        match self.id().as_deref() {
+            Some(id) => came.is_copy || came.id == Some(id),
+            None => came.redelivered || came.is_copy,
+        }
+    }
+
+    fn id(&self) -> MutexGuard<'_, Option<Arc<str>>> {
+        self.id.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends it, wherever it is.
@@ -82,6 +115,10 @@ impl Hold {
                 }
                 Farewell::Told(heard)
             }
+            Seat::Parked { lease, stray } if ending == Ending::Requeue => {
+                *seat = Seat::Parked { lease, stray };
+                Farewell::Parked
+            }
             Seat::Parked { lease, .. } => Farewell::Unpark(lease),
             Seat::Adrift(None) => {
                 *seat = Seat::Adrift(Some((ending, told)));
@@ -93,11 +130,6 @@ impl Hold {
             }
             Seat::Gone => Farewell::Gone,
         }
-    }
-
-    /// Whether it is parked.
-    pub(super) fn is_parked(&self) -> bool {
-        matches!(*self.lock(), Seat::Parked { .. })
     }
 
     /// The copy of a parked message went back before it came again.
@@ -189,24 +221,21 @@ impl Afloat {
     }
 
     /// Looks whether a message that came is one of these.
-    pub(super) fn arrive(&self, queue: &str, body: &[u8], is_copy: bool, desk: &Arc<Desk>, tag: u64) -> Arrival {
+    pub(super) fn arrive(&self, came: &Came<'_>, desk: &Arc<Desk>) -> Arrival {
         let mut holds = self.lock();
-        if holds.is_empty() {
-            return Arrival::New;
-        }
         let mut found = Arrival::New;
         holds.retain(|(hold, _)| {
-            if !matches!(found, Arrival::New) || &*hold.queue != queue || hold.body != body {
+            if !matches!(found, Arrival::New) || !hold.is(came) {
                 return true;
             }
             let mut seat = hold.lock();
             match std::mem::replace(&mut *seat, Seat::Gone) {
-                Seat::Parked { lease, stray } if !is_copy => {
+                Seat::Parked { lease, stray } if !came.is_copy => {
                     *seat = Seat::Parked { lease, stray: false };
                     if stray {
                         // One too many: the copy stands for it.
                         found = Arrival::Ended(Ended {
-                            tag,
+                            tag: came.tag,
                             hold: Arc::clone(hold),
                             ending: Ending::Done,
                             told: oneshot::channel().0,
@@ -221,7 +250,7 @@ impl Afloat {
                 Seat::Adrift(None) => found = Arrival::Resumed(Arc::clone(hold)),
                 Seat::Adrift(Some((ending, told))) => {
                     found = Arrival::Ended(Ended {
-                        tag,
+                        tag: came.tag,
                         hold: Arc::clone(hold),
                         ending,
                         told,
@@ -231,9 +260,10 @@ impl Afloat {
                 Seat::Gone => {}
             }
             if let Arrival::Resumed(_) = found {
+                *hold.id() = came.id.map(Into::into);
                 *seat = Seat::Taken {
                     desk: Arc::clone(desk),
-                    tag,
+                    tag: came.tag,
                 };
             }
             false

@@ -8,7 +8,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures_util::{StreamExt, future::try_join_all};
+use bytes::Bytes;
+use futures_util::{
+    StreamExt,
+    future::try_join_all,
+    stream::{self, BoxStream, SelectAll},
+};
 use lapin::{
     Channel, Error,
     message::Delivery,
@@ -19,7 +24,7 @@ use tokio::time::{sleep_until, timeout};
 
 use super::{
     desk::{Desk, Ended, Ending, Work},
-    hold::{Arrival, Hold},
+    hold::{Arrival, Came, Hold},
     link::ANSWER,
     marks::Marks,
     parking,
@@ -35,18 +40,18 @@ pub(super) struct Intake {
     queue: Arc<str>,
     desk: Arc<Desk>,
     channel: Channel,
-    feed: Option<Feed>,
+    /// The tags of our standing orders at the broker, and what they yield.
+    orders: Vec<ShortString>,
+    feed: SelectAll<Feed>,
+    /// What all orders together let the broker send unasked.
+    prefetch: u16,
     tags: Tags,
     /// What the broker waits for, by tag.
     out: BTreeMap<u64, Out>,
 }
 
-/// A standing order at the broker.
-struct Feed {
-    tag: ShortString,
-    prefetch: u16,
-    stream: lapin::Consumer,
-}
+/// The deliveries of an order; `None` at its end, which nobody asked for while it stands.
+type Feed = BoxStream<'static, Option<Result<Delivery, Error>>>;
 
 struct Out {
     hold: Arc<Hold>,
@@ -87,7 +92,9 @@ impl Intake {
             queue,
             desk,
             channel,
-            feed: None,
+            orders: Vec::new(),
+            feed: SelectAll::new(),
+            prefetch: 0,
             tags: Tags::default(),
             out: BTreeMap::new(),
         }
@@ -96,7 +103,7 @@ impl Intake {
     /// Orders the first messages, so that a refusal is known to whoever asked.
     pub(super) async fn open(&mut self) -> Result<(), Error> {
         let credit = self.desk.work().credit;
-        self.order(self.prefetch(credit)).await
+        self.order(self.wanted(credit)).await
     }
 
     /// Serves until the channel is lost, the consumer has gone and all is settled, or the queue is closed.
@@ -140,10 +147,7 @@ impl Intake {
         if !endings.is_empty() {
             self.tell(endings).await?;
         }
-        let prefetch = if leaving { 0 } else { self.prefetch(credit) };
-        if prefetch != self.feed.as_ref().map_or(0, |feed| feed.prefetch) {
-            self.order(prefetch).await?;
-        }
+        self.order(if leaving { 0 } else { self.wanted(credit) }).await?;
         if leaving {
             self.desk.fall_quiet();
             if self.out.is_empty() {
@@ -155,7 +159,7 @@ impl Intake {
             biased;
             () = closed.cancelled() => Err(Over::Closed),
             () = self.desk.asked() => Ok(()),
-            delivery = next(&mut self.feed) => self.receive(delivery),
+            Some(delivery) = self.feed.next() => self.receive(delivery),
             () = due(notice) => {
                 self.notice();
                 Ok(())
@@ -163,7 +167,7 @@ impl Intake {
         }
     }
 
-    fn prefetch(&self, credit: usize) -> u16 {
+    fn wanted(&self, credit: usize) -> u16 {
         if credit == 0 {
             return 0;
         }
@@ -171,38 +175,46 @@ impl Intake {
         u16::try_from(wanted).unwrap_or(u16::MAX)
     }
 
-    /// Changes how many messages the broker sends unasked; none gives back what was not handed out.
-    async fn order(&mut self, prefetch: u16) -> Result<(), Error> {
-        if let Some(mut feed) = self.feed.take() {
-            self.channel
-                .basic_cancel(feed.tag.clone(), BasicCancelOptions::default())
-                .await?;
-            // What was on its way when it was canceled.
-            while let Some(Ok(delivery)) = feed.stream.next().await {
-                self.accept(delivery);
-            }
-        }
-        if prefetch == 0 {
-            for hold in self.desk.take_back() {
-                Handout::new(Arc::clone(&self.shared), hold).give_back();
+    /// Has the broker send so many unasked, at least. What came for an order counts against it even when the order was
+    /// canceled and made anew, so there is one more order for what is wanted more; the desk holds back what is wanted
+    /// less. None cancels all orders and gives back what was not handed out.
+    async fn order(&mut self, wanted: u16) -> Result<(), Error> {
+        if wanted == 0 {
+            if self.prefetch > 0 {
+                self.cancel().await?;
             }
             return Ok(());
         }
-        self.channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
-        let stream = self
+        if wanted <= self.prefetch {
+            return Ok(());
+        }
+        let more = wanted - self.prefetch;
+        self.channel.basic_qos(more, BasicQosOptions::default()).await?;
+        let (queue, options) = (self.queue.as_ref().into(), BasicConsumeOptions::default());
+        let order = self
             .channel
-            .basic_consume(
-                self.queue.as_ref().into(),
-                "".into(),
-                BasicConsumeOptions::default(),
-                FieldTable::default(),
-            )
-            .await?;
-        self.feed = Some(Feed {
-            tag: stream.tag(),
-            prefetch,
-            stream,
-        });
+            .basic_consume(queue, "".into(), options, FieldTable::default());
+        let order = order.await?;
+        self.orders.push(order.tag());
+        self.feed.push(order.map(Some).chain(stream::iter([None])).boxed());
+        self.prefetch = wanted;
+        Ok(())
+    }
+
+    async fn cancel(&mut self) -> Result<(), Error> {
+        for tag in std::mem::take(&mut self.orders) {
+            self.channel.basic_cancel(tag, BasicCancelOptions::default()).await?;
+        }
+        // What was on its way when they were canceled.
+        while let Some(delivery) = self.feed.next().await {
+            if let Some(delivery) = delivery {
+                self.accept(delivery?);
+            }
+        }
+        self.prefetch = 0;
+        for hold in self.desk.take_back() {
+            Handout::new(Arc::clone(&self.shared), hold).give_back();
+        }
         Ok(())
     }
 
@@ -213,37 +225,40 @@ impl Intake {
                 Ok(())
             }
             Some(Err(error)) => Err(error.into()),
-            None => {
-                self.feed = None;
-                Err(Over::Lost(
-                    format!(
-                        "RabbitMQ ended the consumer of queue `{}`: the queue was deleted, or is moving",
-                        self.queue
-                    )
-                    .into(),
-                ))
-            }
+            None => Err(Over::Lost(
+                format!(
+                    "RabbitMQ ended the consumer of queue `{}`: the queue was deleted, or is moving",
+                    self.queue
+                )
+                .into(),
+            )),
         }
     }
 
     fn accept(&mut self, delivery: Delivery) {
         let Delivery {
             delivery_tag: tag,
+            redelivered,
             properties,
             data,
             ..
         } = delivery;
         self.tags.given(tag);
         let marks = Marks::read(&properties);
-        let arrival = self
-            .shared
-            .afloat
-            .arrive(&self.queue, &data, marks.parking.is_some(), &self.desk, tag);
+        let (queue, data) = (Arc::clone(&self.queue), Bytes::from(data));
+        let came = Came {
+            queue: &queue,
+            body: &data,
+            id: properties.message_id().as_ref().map(ShortString::as_str),
+            redelivered,
+            is_copy: marks.parking.is_some(),
+            tag,
+        };
+        let arrival = self.shared.afloat.arrive(&came, &self.desk);
         let hold = match arrival {
             Arrival::New => {
                 let tally = marks.tally(&properties, self.shared.options.queue_type);
-                let desk = Arc::clone(&self.desk);
-                let hold = Arc::new(Hold::new(Arc::clone(&self.queue), data.into(), marks, tally, desk, tag));
+                let hold = Arc::new(Hold::new(&came, data.clone(), marks, tally, Arc::clone(&self.desk)));
                 self.desk.arrive(Arc::clone(&hold));
                 hold
             }
@@ -324,13 +339,6 @@ impl Intake {
                 parking::notice(&self.shared, &out.hold, *tag);
             }
         }
-    }
-}
-
-async fn next(feed: &mut Option<Feed>) -> Option<Result<Delivery, Error>> {
-    match feed {
-        Some(feed) => feed.stream.next().await,
-        None => std::future::pending().await,
     }
 }
 

@@ -4,6 +4,7 @@
 //! is one link for taking and one for putting, so that a broker that blocks publishers still takes acknowledgements.
 
 use std::{
+    fmt,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -22,16 +23,22 @@ use super::{options::TlsFiles, trouble};
 use crate::QueueError;
 
 /// One connection, or none at the moment.
-#[derive(Debug)]
 pub(super) struct Link {
     uri: AMQPUri,
     tls: TlsFiles,
     folder: PathBuf,
     role: Role,
-    current: Mutex<Option<Arc<Connection>>>,
+    current: Mutex<State>,
     /// Connects that have ended, well or not.
     attempts: AtomicU64,
     tasks: Drain,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    connection: Option<Arc<Connection>>,
+    /// Why the last connect failed.
+    trouble: Option<String>,
 }
 
 /// What a connection is for.
@@ -69,7 +76,7 @@ impl Link {
 
     /// Ends the connection. What was not acknowledged goes back.
     pub(super) async fn close(&self) {
-        let Some(connection) = self.current.lock().await.take() else {
+        let Some(connection) = self.current.lock().await.connection.take() else {
             return;
         };
         // A blocked connection sends nothing any more, not even its farewell.
@@ -88,24 +95,28 @@ impl Link {
     async fn connection(&self) -> Result<Arc<Connection>, QueueError> {
         let before = self.attempts.load(Ordering::Relaxed);
         let mut current = self.current.lock().await;
-        if let Some(connection) = &*current
+        if let Some(connection) = &current.connection
             && connection.status().connected()
         {
             return Ok(Arc::clone(connection));
         }
         if self.attempts.load(Ordering::Relaxed) != before {
             // Somebody else has just tried: those who waited for it need not try in a row.
-            return Err(self.silent("connect to"));
+            return Err(QueueError::Unavailable {
+                why: current.trouble.clone().unwrap_or_else(|| self.attempt("connect to")),
+                source: None,
+            });
         }
-        let again = current.take().is_some();
+        let again = current.connection.take().is_some();
         let connected = self.connect().await;
         self.attempts.fetch_add(1, Ordering::Relaxed);
+        current.trouble = connected.as_ref().err().map(ToString::to_string);
         let connection = Arc::new(connected?);
         self.follow(&connection);
         if again {
             info!(broker = self.broker(), role = ?self.role, "connected to RabbitMQ again");
         }
-        *current = Some(Arc::clone(&connection));
+        current.connection = Some(Arc::clone(&connection));
         Ok(connection)
     }
 
@@ -161,6 +172,16 @@ impl Link {
             why: format!("{}: it does not answer", self.attempt(what)),
             source: None,
         }
+    }
+}
+
+/// Without the URL: it has a password.
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link")
+            .field("broker", &self.broker())
+            .field("role", &self.role)
+            .finish_non_exhaustive()
     }
 }
 

@@ -3,7 +3,7 @@
 //! RabbitMQ takes a delivery back that was not acknowledged within its `consumer_timeout`, and closes the channel. Either
 //! that is said in time, or the delivery is *parked*: a copy is confirmed into a lease queue of its own, out of which it goes
 //! back to the actor's queue when nobody renews it; the delivery is acknowledged; the copy is replaced before its time is
-//! over, and removed when the outputs are safe. At every moment the broker has the message once.
+//! over, and removed when the outputs are safe. At every moment the broker has the message, at least once.
 
 use std::{sync::Arc, time::Duration};
 
@@ -190,13 +190,16 @@ async fn renew(shared: &Arc<Shared>, hold: &Arc<Hold>, lease: &Arc<Lease>) -> Re
 pub(super) async fn remove(shared: &Arc<Shared>, lease: &Arc<Lease>, hold: &Arc<Hold>) -> Result<(), QueueError> {
     lease.over.cancel();
     let mut tries = shared.tries(None);
+    let mut unclear = false;
     let removed = loop {
         match delete(shared, lease).await {
             Ok(removed) => break removed,
             Err(error) => tries.failed(error).await?,
         }
+        unclear = true;
     };
-    if removed > 0 {
+    // A try whose answer was lost may have done it.
+    if removed > 0 || unclear {
         return Ok(());
     }
     // It had gone back: when it comes again, it has ended.

@@ -5,7 +5,7 @@
 //! is judged when all of its confirms are there, by the id that each message bears. Whatever waits while the
 //! channels are busy is the next batch, as with a group commit.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use chassis::lifecycle::Drain;
@@ -14,7 +14,10 @@ use lapin::{
     Channel, Confirmation, Error, PublisherConfirm,
     options::{BasicPublishOptions, ConfirmSelectOptions},
 };
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::{
+    sync::{Mutex, mpsc, oneshot},
+    time::{Instant, timeout_at},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -133,9 +136,10 @@ impl Worker {
         let confirms = publish(&channel, parcels, first).await;
         let mut returned = HashSet::new();
         let mut outcomes = Vec::with_capacity(parcels.len());
+        let until = Instant::now() + CONFIRM;
         for confirm in confirms {
             let confirmation = match confirm {
-                Ok(confirm) => confirm.await,
+                Ok(confirm) => timeout_at(until, confirm).await.unwrap_or_else(|_| Err(silent())),
                 Err(error) => Err(error),
             };
             if let Ok(Confirmation::Ack(Some(message)) | Confirmation::Nack(Some(message))) = &confirmation {
@@ -229,6 +233,13 @@ fn judge(parcel: &Parcel, outcome: Result<Confirmation, Error>, is_returned: boo
     }
 }
 
+fn silent() -> Error {
+    Error::from(io::Error::new(io::ErrorKind::TimedOut, "no confirm came"))
+}
+
+/// How long confirms may take once a batch is written; a broker that blocks publishers is waited for before that. A queue
+/// that never confirms, such as one without a majority of its members, must not keep a channel from the others.
+const CONFIRM: Duration = Duration::from_secs(30);
 /// Batches that may be under way at once.
 const CHANNELS: usize = 8;
 /// Requests that are put together, at most.

@@ -1,6 +1,7 @@
 //! The transport, and what its parts share.
 
 use std::{
+    collections::HashSet,
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::{Duration, SystemTime},
@@ -45,6 +46,7 @@ pub(super) struct Shared {
     pub(super) topology: Topology,
     pub(super) afloat: Afloat,
     pub(super) delays: Delays,
+    pub(super) heads: trim::Heads,
     desks: Mutex<Vec<(Arc<str>, Weak<Desk>)>>,
     /// Nothing new may begin.
     pub(super) closing: CancellationToken,
@@ -74,6 +76,7 @@ impl RabbitQueue {
             topology: Topology::new(Arc::clone(&options), Arc::clone(&take)),
             afloat: Afloat::default(),
             delays: Delays::default(),
+            heads: trim::Heads::default(),
             desks: Mutex::default(),
             closing: CancellationToken::new(),
             closed,
@@ -169,14 +172,13 @@ impl Queue for RabbitQueue {
             },
             _ => trouble::away(format!("consume queue `{queue}`"), error),
         })?;
-        self.shared.add_desk(name, &desk);
+        self.shared.add_desk(Arc::clone(&name), &desk);
         self.shared.tasks.spawn("RabbitMQ intake", intake.run());
-        Ok(Box::new(RabbitConsumer::new(Arc::clone(&self.shared), desk)))
+        Ok(Box::new(RabbitConsumer::new(Arc::clone(&self.shared), name, desk)))
     }
 
     async fn stats(&self) -> Result<Vec<QueueStats>, QueueError> {
         self.open()?;
-        trim::trim(&self.shared).await?;
         let mut all = Vec::new();
         for name in self.shared.topology.names() {
             if let Some(Seen { ready, consumers }) = self.shared.topology.look(&name).await? {
@@ -258,11 +260,11 @@ impl Shared {
     /// for as long as the queue is open.
     pub(super) async fn put_all(&self, parcels: Vec<Parcel>, patience: Option<Duration>) -> Result<(), QueueError> {
         let (mut left, mut tries) = (parcels, self.tries(patience));
-        let (mut rechecked, mut failed) = (false, false);
+        let (mut rechecked, mut failed) = (HashSet::new(), false);
         loop {
             let sent = self.publisher.send(left).await.ok_or(QueueError::Closed)?;
             let mut away: Option<Arc<str>> = None;
-            let mut missing = None;
+            let mut missing = HashSet::new();
             left = Vec::new();
             for (parcel, sent) in sent {
                 match sent {
@@ -274,7 +276,9 @@ impl Shared {
                             limit,
                         });
                     }
-                    Sent::Unroutable => missing = Some(Arc::clone(&parcel.queue)),
+                    Sent::Unroutable => {
+                        missing.insert(Arc::clone(&parcel.queue));
+                    }
                     Sent::NoExchange => away = Some(format!("exchange `{}` is not there", parcel.exchange).into()),
                     Sent::Away(why) => away = Some(why),
                 }
@@ -286,11 +290,13 @@ impl Shared {
                 }
                 return Ok(());
             }
-            if let Some(queue) = missing {
-                if std::mem::replace(&mut rechecked, true) || !self.recheck(&queue).await? {
-                    return Err(QueueError::NoQueue {
-                        queue: queue.to_string(),
-                    });
+            if !missing.is_empty() {
+                for queue in missing {
+                    if !rechecked.insert(Arc::clone(&queue)) || !self.recheck(&queue).await? {
+                        return Err(QueueError::NoQueue {
+                            queue: queue.to_string(),
+                        });
+                    }
                 }
                 continue;
             }
@@ -426,5 +432,5 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const LAST_SETTLES: Duration = Duration::from_secs(5);
 /// Between tries while the broker is away.
 const AWAY: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
-/// In bytes.
-const LONGEST_NAME: usize = 255;
+/// In bytes: 255 is RabbitMQ's limit, and the names of delay and lease queues are longer than that of their queue.
+const LONGEST_NAME: usize = 200;

@@ -6,6 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use tokio::sync::oneshot;
+use tracing::warn;
 
 use super::{
     delay,
@@ -53,25 +54,47 @@ impl Handout {
     }
 
     async fn done(&self) -> Result<(), QueueError> {
-        self.end(Ending::Done).await
+        let farewell = self.hold.end(Ending::Done);
+        self.part(farewell).await
     }
 
     async fn put_back(&self, again: Again) -> Result<(), QueueError> {
         let kind = self.shared.options.queue_type;
         // Only a quorum queue counts, and it counts everything that goes back; the attempt is kept in a copy alone.
-        let plain = again.after.is_zero()
-            && again.attempt.is_none()
-            && (again.counted || kind == QueueType::Classic)
-            && !self.hold.is_parked();
+        let plain = again.after.is_zero() && again.attempt.is_none() && (again.counted || kind == QueueType::Classic);
         if plain {
-            return self.end(Ending::Requeue).await;
+            match self.hold.end(Ending::Requeue) {
+                Farewell::Parked => {}
+                farewell => return self.part(farewell).await,
+            }
         }
+        match self.put_copy(again).await {
+            Ok(()) => self.done().await,
+            Err(QueueError::Closed) => Err(QueueError::Closed),
+            Err(error) => {
+                // As it is then, and not at once: better than with nobody.
+                warn!(queue = %self.hold.queue, %error, "a message cannot go back as it should, it goes back as it is");
+                let pause = tokio::time::sleep(again.after.clamp(LEAST_PAUSE, LONGEST_PAUSE));
+                self.shared
+                    .closed
+                    .run_until_cancelled(pause)
+                    .await
+                    .ok_or(QueueError::Closed)?;
+                let farewell = self.hold.end(Ending::Requeue);
+                self.part(farewell).await?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Puts a copy that says what is to be said of it.
+    async fn put_copy(&self, again: Again) -> Result<(), QueueError> {
         let copy = self.copy(again);
         if again.after.is_zero() {
             let parcel = self
                 .shared
                 .parcel_straight(&self.hold.queue, self.hold.body.clone(), copy);
-            self.shared.put_all(vec![parcel], None).await?;
+            self.shared.put_all(vec![parcel], None).await
         } else {
             delay::put(
                 &self.shared,
@@ -80,9 +103,8 @@ impl Handout {
                 copy,
                 again.after,
             )
-            .await?;
+            .await
         }
-        self.done().await
     }
 
     /// What is written beside the copy that goes back.
@@ -96,14 +118,14 @@ impl Handout {
         }
     }
 
-    async fn end(&self, ending: Ending) -> Result<(), QueueError> {
-        match self.hold.end(ending) {
+    async fn part(&self, farewell: Farewell) -> Result<(), QueueError> {
+        match farewell {
             Farewell::Told(heard) => {
                 let told = self.shared.closed.run_until_cancelled(hold::told(heard)).await;
                 told.unwrap_or(Err(QueueError::Closed))
             }
             Farewell::Unpark(lease) => parking::remove(&self.shared, &lease, &self.hold).await,
-            Farewell::Gone => Err(QueueError::LeaseLost),
+            Farewell::Gone | Farewell::Parked => Err(QueueError::LeaseLost),
         }
     }
 
@@ -174,3 +196,7 @@ impl Receipt for RabbitReceipt {
         });
     }
 }
+
+/// Before a message goes back that could not wait as it should.
+const LEAST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
