@@ -57,6 +57,15 @@ pub(crate) fn broker() -> anyhow::Result<()> {
     Installed::find().map(drop)
 }
 
+/// Installs what virtual environments of Python need where it is missing.
+pub(crate) fn environments() -> anyhow::Result<()> {
+    let made = command("python3", &["-c", "import ensurepip, venv"]).output();
+    if made.is_ok_and(|it| it.status.success()) {
+        return Ok(());
+    }
+    install(&["python3-venv"])
+}
+
 fn is_there(program: &str) -> bool {
     Command::new("sh")
         .args(["-c", &format!("command -v {program} >/dev/null")])
