@@ -10,10 +10,11 @@ use crate::shell::{command, run};
 /// Programs that the tests run, and the Debian packages that have them.
 const PROGRAMS: &[(&str, &str)] = &[("python3", "python3"), ("strace", "strace"), ("cc", "gcc")];
 
-/// Installs its arguments. Debian's way to say that no package may start a service is a policy: where the machine has none
+/// Installs its arguments, with all words on standard error. Debian's way to say that no package may start a service is a policy: where the machine has none
 /// there is one meanwhile.
 const INSTALL: &str = r#"
 set -e
+exec >&2
 policy=/usr/sbin/policy-rc.d
 if [ ! -e "$policy" ]; then
     trap 'rm -f "$policy"' EXIT
@@ -24,7 +25,7 @@ fi
 apt-get update -qq
 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"
 case " $* " in
-    *" rabbitmq-server "*) [ ! -d /run/systemd/system ] || systemctl --quiet disable rabbitmq-server ;;
+    *" rabbitmq-server "*) ! command -v systemctl >/dev/null || systemctl --quiet disable rabbitmq-server ;;
 esac
 "#;
 
