@@ -1,5 +1,7 @@
 //! One piece of work on its way to a handler.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 
 /// What a handler is asked to do.
@@ -25,4 +27,12 @@ pub struct Call {
     pub input: wire::Input,
     /// The request's bytes: the payload, or the whole envelope.
     pub body: Bytes,
+}
+
+impl Call {
+    /// A header of the message that is a string.
+    pub(crate) fn header(&self, name: &str) -> Option<String> {
+        let headers: BTreeMap<String, wire::Json> = self.headers.read().ok()?;
+        headers.get(name)?.read().ok()
+    }
 }

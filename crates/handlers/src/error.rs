@@ -119,6 +119,24 @@ pub enum BadAnswer {
         #[source]
         source: wire::BadControl,
     },
+    /// An HTTP handler's bytes are no HTTP.
+    #[error("it does not answer in HTTP/1.1")]
+    NotHttp {
+        /// Where it breaks.
+        #[source]
+        source: hyper::Error,
+    },
+    /// An HTTP status that is neither a result nor a failure.
+    #[error("status {status} is no answer: {why}")]
+    Status {
+        /// The status.
+        status: u16,
+        /// What a handler answers instead.
+        why: &'static str,
+    },
+    /// A stream of frames that ended as it should, but for the last one.
+    #[error("its stream ended without a final frame")]
+    Unfinished,
     /// A frame before anything was asked.
     #[error("it sent a frame before there was a request")]
     Unasked,

@@ -10,15 +10,21 @@ use chassis::config::{ByteSize, Duration};
 use queues::Retention;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use wire::{Input, ReplyStyle};
+use wire::{Input, ReplyStyle, asya::Generation};
 
 /// One actor: a queue, and the handler that works on its messages.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ActorConfig {
-    /// Where the handler is: a command that `up` starts, or the socket of a process that somebody else runs.
+    /// Where the handler is: a command that `up` starts, or the socket or the HTTP address of a process that somebody
+    /// else runs.
     pub handler: HandlerConfig,
-    /// What the handler gets: the payload, or the whole envelope. Default `payload`.
+    /// The full name of the actor's queue, where it is not the prefix and the actor's name. Default none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("pattern" = "^[A-Za-z0-9._:-]{1,255}$", "x-help" = "use letters, digits, `.`, `_`, `:` and `-`, at most 255"))]
+    pub queue: Option<String>,
+    /// What the handler gets: the payload, or the whole envelope; a runtime of Asya always gets the whole message.
+    /// Default `payload`.
     #[serde(default)]
     pub input: Input,
     /// How the replies of a plain handler are read. `auto` tells frames with a `status` from bare results; `bare`
@@ -51,7 +57,7 @@ pub struct ActorConfig {
     pub max_frame: ByteSize,
 }
 
-/// Where a handler is; exactly one of `run` and `socket`.
+/// Where a handler is; exactly one of `run`, `socket` and `http`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HandlerConfig {
@@ -61,9 +67,72 @@ pub struct HandlerConfig {
     /// The Unix socket on which a process that somebody else runs waits for us.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub socket: Option<PathBuf>,
+    /// The HTTP server that somebody else runs, asked with `POST {address}/invoke`: `http://host:port/base`, or
+    /// `http+unix:///path.sock` (with a base path: `http+unix:///path.sock:/base`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "handler-address", "x-help" = "write it as in `http://127.0.0.1:8000` or `http+unix:///run/app.sock`"))]
+    pub http: Option<String>,
+    /// What is spoken on the socket of `run` and `socket`. Default `socket`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dialect: Option<Dialect>,
     /// Variables that a `run` process gets besides the environment that it inherits.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
+}
+
+/// What is spoken on a handler's socket.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Dialect {
+    /// Protocol 1 where the handler says hello, else plain frames.
+    #[default]
+    #[serde(rename = "socket")]
+    Socket,
+    /// Plain frames; no hello is waited for.
+    #[serde(rename = "plain")]
+    Plain,
+    /// A runtime of Asya that knows `job_id` and `steps`.
+    #[serde(rename = "asya-1")]
+    Asya1,
+    /// A runtime of Asya that knows `id` and `actors`.
+    #[serde(rename = "asya-2")]
+    Asya2,
+    /// A runtime of Asya that is asked over HTTP.
+    #[serde(rename = "asya-3")]
+    Asya3,
+}
+
+impl HandlerConfig {
+    /// Whether its process is somebody else's.
+    pub fn is_foreign(&self) -> bool {
+        self.socket.is_some() || self.http.is_some()
+    }
+
+    /// What is spoken on its socket.
+    pub fn dialect(&self) -> Dialect {
+        self.dialect.unwrap_or_default()
+    }
+}
+
+impl Dialect {
+    /// The generation of Asya's runtimes that speaks it.
+    pub fn generation(self) -> Option<Generation> {
+        match self {
+            Self::Socket | Self::Plain => None,
+            Self::Asya1 => Some(Generation::One),
+            Self::Asya2 => Some(Generation::Two),
+            Self::Asya3 => Some(Generation::Three),
+        }
+    }
+}
+
+impl ActorConfig {
+    /// What the handler is given: a runtime of Asya always gets the whole message.
+    pub fn given(&self) -> Input {
+        match self.handler.dialect().generation() {
+            Some(_) => Input::Envelope,
+            None => self.input,
+        }
+    }
 }
 
 /// How a handler's errors are tried again.

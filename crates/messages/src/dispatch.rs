@@ -24,6 +24,8 @@ use crate::{
 pub(crate) struct Dispatch {
     queue: Arc<dyn Queue>,
     prefix: Arc<str>,
+    /// The queues of actors that have another name than the prefix and their own.
+    pub(crate) named: HashMap<String, Arc<str>>,
     happy: End,
     error: End,
     known: Mutex<HashMap<Arc<str>, Instant>>,
@@ -73,6 +75,7 @@ impl Dispatch {
         Self {
             queue,
             prefix,
+            named: HashMap::new(),
             happy,
             error,
             known: Mutex::default(),
@@ -84,7 +87,10 @@ impl Dispatch {
     pub(crate) fn queue_of(&self, target: &Target) -> Option<Arc<str>> {
         let end = |end: &End| (!end.discard).then(|| end.queue.clone());
         match target {
-            Target::Actor(actor) => Some(format!("{}{actor}", self.prefix).into()),
+            Target::Actor(actor) => match self.named.get(actor) {
+                Some(queue) => Some(queue.clone()),
+                None => Some(format!("{}{actor}", self.prefix).into()),
+            },
             Target::HappyEnd => end(&self.happy),
             Target::ErrorEnd => end(&self.error),
         }
@@ -125,12 +131,7 @@ impl Dispatch {
         let Parcel { outputs, mut events } = parcel;
         let puts: Vec<Put> = outputs
             .into_iter()
-            .filter_map(|output| {
-                Some(Put {
-                    queue: self.queue_of(&output.target)?,
-                    body: output.body,
-                })
-            })
+            .filter_map(|output| Some(Put::new(self.queue_of(&output.target)?, output.body)))
             .collect();
         let mut delivery = delivery;
         loop {

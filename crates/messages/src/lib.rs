@@ -13,6 +13,6 @@ pub mod routing;
 mod station;
 mod step;
 
-pub use config::{ActorConfig, EndConfig, Ends, HandlerConfig, Retry};
+pub use config::{ActorConfig, Dialect, EndConfig, Ends, HandlerConfig, Retry};
 pub use metrics::Metrics;
 pub use station::{Hop, Observer, Plane, Station};

@@ -100,6 +100,17 @@ impl Plane {
         }
     }
 
+    /// Puts what goes to `actor` on a queue of another name than the prefix and the actor's.
+    ///
+    /// # Panics
+    /// When a station has been made already.
+    #[must_use]
+    pub fn with_queue(mut self, actor: &str, queue: &str) -> Self {
+        let dispatch = Arc::get_mut(&mut self.dispatch).expect("queues are named before there are stations");
+        dispatch.named.insert(actor.to_owned(), queue.into());
+        self
+    }
+
     /// The station of one actor, whose handlers are in `pool` and whose readiness is told to `health`.
     pub fn station(&self, name: &str, config: &ActorConfig, pool: Pool, health: Component) -> Station {
         let kind = if self.ends.iter().any(|end| &**end == name) {
@@ -109,7 +120,7 @@ impl Plane {
         };
         let actor = Actor {
             name: name.into(),
-            input: config.input,
+            input: config.given(),
             policy: Policy {
                 retry: config.retry,
                 max_deliveries: config.max_deliveries,
@@ -121,7 +132,10 @@ impl Plane {
             observer: self.observer.clone(),
             pool: pool.clone(),
         };
-        let source = format!("{}{name}", self.prefix).into();
+        let source = match &config.queue {
+            Some(queue) => queue.as_str().into(),
+            None => format!("{}{name}", self.prefix).into(),
+        };
         Station {
             actor: Arc::new(actor),
             source,

@@ -16,6 +16,9 @@ pub struct Cli {
     /// The configuration file [default: `$OUTRIGGER_CONFIG`, `$CONFIG_FILE`, else `./outrigger.yaml`].
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// The queue's URL, over the configuration's: `sqlite:PATH`, `amqp://USER:PASSWORD@HOST/VHOST`.
+    #[arg(long = "queue", id = "queue-url", global = true, value_name = "URL")]
+    pub queue_url: Option<String>,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,

@@ -135,7 +135,7 @@ fn code_of_link(link: &(dyn Error + 'static)) -> Option<Code> {
     }
     if let Some(queue) = link.downcast_ref::<QueueError>() {
         return Some(match queue {
-            QueueError::BadUrl { .. } | QueueError::Unsupported { .. } => Code::Config,
+            QueueError::BadUrl { .. } | QueueError::Unsupported { .. } | QueueError::Refused { .. } => Code::Config,
             QueueError::NoQueue { .. } => Code::NoInput,
             QueueError::TooLarge { .. } => Code::Data,
             QueueError::Full { .. } | QueueError::Unusable { .. } => Code::Io,

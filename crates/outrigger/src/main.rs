@@ -64,23 +64,32 @@ fn main() -> ExitCode {
 }
 
 fn act(cli: Cli) -> anyhow::Result<ExitCode> {
-    let Cli { config, command } = cli;
+    let Cli {
+        config,
+        queue_url,
+        command,
+    } = cli;
+    let mut environment = process_environment();
+    environment.extend(queue_url.map(|url| (config::QUEUE_FLAG.to_owned(), url)));
     match command {
         Command::Init(args) => commands::init(&args),
         Command::Schema => commands::schema(),
         Command::Completions(args) => commands::completions(&args),
         Command::Exec(args) => Ok(commands::exec(args)),
-        Command::Check(args) => {
-            let environment = process_environment();
-            commands::check(args.file.as_deref().or(config.as_deref()), &environment, args.output)
-        }
-        Command::Up(args) => serve(args, config, Mode::Up),
-        Command::Run(args) => serve(args, config, Mode::Run),
+        Command::Check(args) => commands::check(args.file.as_deref().or(config.as_deref()), &environment, args.output),
+        Command::Up(args) => serve(args, config, &environment, Mode::Up),
+        Command::Run(args) => serve(args, config, &environment, Mode::Run),
         Command::Demo(args) => runtime()?.block_on(commands::demo::demo(&args, std::env::vars_os().collect())),
-        Command::Send(args) => on_queue(config.as_deref(), async |loaded| commands::send(&args, loaded).await),
-        Command::Queues(output) => on_queue(config.as_deref(), async |loaded| commands::queues(output, loaded).await),
-        Command::Take(args) => on_queue(config.as_deref(), async |loaded| commands::take(&args, loaded).await),
-        Command::Dead(command) => on_queue(config.as_deref(), async |loaded| {
+        Command::Send(args) => on_queue(config.as_deref(), &environment, async |loaded| {
+            commands::send(&args, loaded).await
+        }),
+        Command::Queues(output) => on_queue(config.as_deref(), &environment, async |loaded| {
+            commands::queues(output, loaded).await
+        }),
+        Command::Take(args) => on_queue(config.as_deref(), &environment, async |loaded| {
+            commands::take(&args, loaded).await
+        }),
+        Command::Dead(command) => on_queue(config.as_deref(), &environment, async |loaded| {
             commands::dead::dead(&command, loaded).await
         }),
     }
@@ -89,9 +98,10 @@ fn act(cli: Cli) -> anyhow::Result<ExitCode> {
 /// Runs a command that comes, works on the queue, and goes.
 fn on_queue(
     file: Option<&Path>,
+    environment: &BTreeMap<String, String>,
     command: impl AsyncFnOnce(&Loaded<Root>) -> anyhow::Result<ExitCode>,
 ) -> anyhow::Result<ExitCode> {
-    let loaded = load(file, &process_environment())?;
+    let loaded = load(file, environment)?;
     logs::init("warn", logs::Format::Text)?;
     let runtime = runtime()?;
     let result = runtime.block_on(command(&loaded));
@@ -100,14 +110,18 @@ fn on_queue(
 }
 
 /// Runs `up` or `run`.
-fn serve(args: cli::Run, config: Option<PathBuf>, mode: Mode) -> anyhow::Result<ExitCode> {
-    let environment = process_environment();
-    let loaded = load(args.file.or(config).as_deref(), &environment)?;
+fn serve(
+    args: cli::Run,
+    config: Option<PathBuf>,
+    environment: &BTreeMap<String, String>,
+    mode: Mode,
+) -> anyhow::Result<ExitCode> {
+    let loaded = load(args.file.or(config).as_deref(), environment)?;
     if mode == Mode::Up {
-        warn(&config::survey(&loaded, &environment));
+        warn(&config::survey(&loaded, environment));
     }
     logs::init(&loaded.value.log.level, loaded.value.log.format)?;
-    let only = config::chosen_actor(&environment)
+    let only = config::chosen_actor(environment, &loaded.value)
         .filter(|_| mode == Mode::Run)
         .map(str::to_owned);
     let grace = args.grace.map(chassis::config::Duration::get);

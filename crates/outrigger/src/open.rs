@@ -1,4 +1,4 @@
-//! Opens the configured queue for a command that comes and goes.
+//! Opens the configured queue, for those that serve it and for a command that comes and goes.
 //!
 //! The rule: a command that only looks makes nothing.
 
@@ -35,7 +35,67 @@ pub async fn fresh(loaded: &Loaded<Root>) -> anyhow::Result<Arc<dyn Queue>> {
             .help("use `sqlite:PATH` for work that several commands share")
             .into());
     }
-    Ok(queues::open(&loaded.value.queue, &loaded.folder).await?)
+    Ok(queue(loaded).await?)
+}
+
+/// Opens the queue that the configuration names, as it says. One on a broker connects when it has something to do.
+pub async fn queue(loaded: &Loaded<Root>) -> Result<Arc<dyn Queue>, QueueError> {
+    #[cfg(feature = "rabbitmq")]
+    if is_broker(&loaded.value) {
+        let options = broker::options(&loaded.value);
+        let queue = queues::rabbitmq::RabbitQueue::new(&loaded.value.queue, &loaded.folder, options)?;
+        return Ok(Arc::new(queue));
+    }
+    queues::open(&loaded.value.queue, &loaded.folder).await
+}
+
+/// Whether the queue is on a broker, which may be away.
+pub fn is_broker(root: &Root) -> bool {
+    root.queue.starts_with("amqp:") || root.queue.starts_with("amqps:")
+}
+
+#[cfg(feature = "rabbitmq")]
+mod broker {
+    use queues::rabbitmq::{Existing, LongJobs, QueueType, RabbitOptions, TlsFiles};
+
+    use crate::{
+        config::{self, DeclareQueues, Root},
+        wiring::queues_of,
+    };
+
+    /// What the configuration says of RabbitMQ.
+    pub(super) fn options(root: &Root) -> RabbitOptions {
+        let rabbitmq = &root.rabbitmq;
+        RabbitOptions {
+            exchange: rabbitmq.exchange.clone(),
+            prefix: root.prefix.clone(),
+            keys: root
+                .actors
+                .iter()
+                .filter_map(|(actor, config)| Some((config.queue.clone()?, actor.clone())))
+                .collect(),
+            queue_type: match root.queue_type {
+                config::QueueType::Quorum => QueueType::Quorum,
+                config::QueueType::Classic => QueueType::Classic,
+            },
+            existing: match rabbitmq.queues {
+                DeclareQueues::Declare => Existing::MustMatch,
+                DeclareQueues::Use => Existing::UseAsIs,
+            },
+            prefetch: rabbitmq.prefetch.map(std::num::NonZero::get),
+            consumer_timeout: rabbitmq.consumer_timeout.into(),
+            long_jobs: match root.long_jobs {
+                config::LongJobs::Warn => LongJobs::Warn,
+                config::LongJobs::Park => LongJobs::Park,
+            },
+            tls: TlsFiles {
+                ca: rabbitmq.tls.ca.clone(),
+                cert: rabbitmq.tls.cert.clone(),
+                key: rabbitmq.tls.key.clone(),
+            },
+            known: queues_of(root).into_iter().map(|spec| spec.name).collect(),
+        }
+    }
 }
 
 /// Whether the queue is a file that is not there.

@@ -7,6 +7,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use wire::TraceContext;
 
 use crate::{Put, QueueError};
 
@@ -15,6 +16,7 @@ pub struct Delivery {
     queue: Arc<str>,
     body: Bytes,
     tally: Tally,
+    trace: Option<Arc<TraceContext>>,
     receipt: Option<Box<dyn Receipt>>,
 }
 
@@ -123,8 +125,15 @@ impl Delivery {
             queue,
             body,
             tally,
+            trace: None,
             receipt: Some(receipt),
         }
+    }
+
+    /// The same delivery, with the trace context that the transport had beside the message's bytes.
+    pub fn with_trace(mut self, trace: Option<Arc<TraceContext>>) -> Self {
+        self.trace = trace;
+        self
     }
 
     /// The queue it came from, by its full name.
@@ -140,6 +149,11 @@ impl Delivery {
     /// The queue's counters for this message.
     pub fn tally(&self) -> Tally {
         self.tally
+    }
+
+    /// The trace context that the transport had beside the message's bytes; the message may say another itself.
+    pub fn trace(&self) -> Option<&Arc<TraceContext>> {
+        self.trace.as_ref()
     }
 
     /// Ends the delivery.

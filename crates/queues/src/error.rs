@@ -63,6 +63,17 @@ pub enum QueueError {
         #[source]
         source: Option<BoxError>,
     },
+    /// The broker says no, and will say so again until somebody changes that.
+    #[error("{what}: {cure}")]
+    Refused {
+        /// What was refused, with the broker's words.
+        what: String,
+        /// What to do about it.
+        cure: String,
+        /// Why.
+        #[source]
+        source: Option<BoxError>,
+    },
     /// The transport does not answer for now.
     #[error("the queue is not available: {why}")]
     Unavailable {

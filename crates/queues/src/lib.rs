@@ -12,6 +12,8 @@ mod queue;
 
 pub mod conformance;
 pub mod memory;
+#[cfg(feature = "rabbitmq")]
+pub mod rabbitmq;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 

@@ -7,6 +7,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde::Serialize;
+use wire::TraceContext;
 
 use crate::{Delivery, QueueError};
 
@@ -110,15 +111,24 @@ pub struct Put {
     pub queue: Arc<str>,
     /// The message's bytes, which no transport looks into.
     pub body: Bytes,
+    /// Where the message stands in its trace, for a transport that has headers beside the bytes: it writes them as
+    /// `traceparent` and `tracestate`. The others pass it over; what the message itself says is what counts.
+    pub trace: Option<Arc<TraceContext>>,
 }
 
 impl Put {
-    /// A message for a queue.
+    /// A message for a queue, without a trace.
     pub fn new(queue: impl Into<Arc<str>>, body: impl Into<Bytes>) -> Self {
         Self {
             queue: queue.into(),
             body: body.into(),
+            trace: None,
         }
+    }
+
+    /// The same message, at this place in its trace.
+    pub fn with_trace(self, trace: Option<Arc<TraceContext>>) -> Self {
+        Self { trace, ..self }
     }
 }
 

@@ -27,6 +27,18 @@ pub struct ProcessSpec {
     pub concurrency: NonZeroUsize,
     /// How long a process has between SIGTERM and SIGKILL.
     pub stop_grace: Duration,
+    /// By which variables it is told where its socket is.
+    pub told: Told,
+}
+
+/// By which variables a process is told where its socket is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Told {
+    /// By ours.
+    #[default]
+    Ours,
+    /// By those that the runtimes of Asya read, too.
+    AsyaToo,
 }
 
 impl ProcessSpec {
@@ -43,6 +55,11 @@ impl ProcessSpec {
         environment.insert("OUTRIGGER_ACTOR".into(), self.actor.clone().into());
         // Standard input is a pipe whose other end ends with us; runtimes leave when it does.
         environment.insert("OUTRIGGER_HANDLER_LIFELINE".into(), "0".into());
+        if let (Told::AsyaToo, Some(folder), Some(name)) = (self.told, socket.parent(), socket.file_name()) {
+            environment.insert("ASYA_SOCKET_DIR".into(), folder.into());
+            environment.insert("ASYA_SOCKET_NAME".into(), name.into());
+            environment.insert("ASYA_SOCKET_PATH".into(), socket.into());
+        }
         environment
     }
 }
@@ -98,6 +115,7 @@ mod tests {
             replicas: NonZeroUsize::new(replicas).expect("not zero"),
             concurrency: NonZeroUsize::new(concurrency).expect("not zero"),
             stop_grace: Duration::from_secs(1),
+            told: Told::default(),
         };
         assert_eq!(spec(1, 1).share(), 1);
         assert_eq!(spec(3, 4).share(), 2);
@@ -105,6 +123,38 @@ mod tests {
         assert_eq!(
             spec(2, 5).environment_for(Path::new("/s/a.0"))[&OsString::from("OUTRIGGER_HANDLER_CONCURRENCY")],
             OsString::from("3")
+        );
+    }
+
+    #[test]
+    fn a_runtime_of_asya_is_told_its_socket_by_the_names_that_it_reads() {
+        let mut spec = ProcessSpec {
+            actor: "a".into(),
+            words: vec!["true".into()],
+            folder: ".".into(),
+            environment: BTreeMap::new(),
+            replicas: NonZeroUsize::MIN,
+            concurrency: NonZeroUsize::MIN,
+            stop_grace: Duration::from_secs(1),
+            told: Told::Ours,
+        };
+        let asya = |spec: &ProcessSpec| -> Vec<String> {
+            let environment = spec.environment_for(Path::new("/s/7.sock"));
+            let text = |text: &OsString| text.to_string_lossy().into_owned();
+            let pairs = environment
+                .iter()
+                .map(|(name, value)| format!("{}={}", text(name), text(value)));
+            pairs.filter(|pair| pair.starts_with("ASYA_")).collect()
+        };
+        assert_eq!(asya(&spec), Vec::<String>::new());
+        spec.told = Told::AsyaToo;
+        assert_eq!(
+            asya(&spec),
+            [
+                "ASYA_SOCKET_DIR=/s",
+                "ASYA_SOCKET_NAME=7.sock",
+                "ASYA_SOCKET_PATH=/s/7.sock"
+            ]
         );
     }
 }

@@ -12,7 +12,7 @@ mod replica;
 mod spawner;
 mod supervisor;
 
-pub use command::{ProcessSpec, clean_environment};
+pub use command::{ProcessSpec, Told, clean_environment};
 pub use console::{Console, Style};
 pub use exec::{ExecError, exec};
 pub use record::{Record, RecordError};

@@ -20,7 +20,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use supervise::{Console, ProcessSpec, Style, Supervisor};
+use supervise::{Console, ProcessSpec, Style, Supervisor, Told};
 use tempfile::TempDir;
 use wire::{Input, Json, Reply};
 
@@ -72,6 +72,7 @@ impl Crew {
             replicas: NonZeroUsize::MIN,
             concurrency: NonZeroUsize::MIN,
             stop_grace,
+            told: Told::Ours,
         };
         supervisor.add(spec, pool.clone(), Arc::new(|_: &Path| Arc::new(Mute)));
         Self {

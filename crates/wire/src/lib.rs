@@ -3,6 +3,7 @@
 //! The one rule: pure. No I/O, no runtime, no clock: times are passed in (only [`fresh_id`] looks at one). What is
 //! here is read by another process, maybe of another version, so unknown fields are carried and never an error.
 
+pub mod asya;
 mod control;
 mod envelope;
 mod error;
@@ -15,6 +16,7 @@ mod object;
 pub mod problem;
 mod reply;
 pub mod status;
+mod trace;
 
 pub use control::{BadControl, FromHandler, FunctionInfo, Hello, Input, Meta, ToHandler};
 pub use envelope::{Draft, Envelope, Flaw, InvalidEnvelope, Replay, ReplayError, RouteRefused, buried};
@@ -26,3 +28,4 @@ pub use names::{BadActorName, actor_name, child_id, fresh_id, valid_actor, valid
 pub use problem::Problem;
 pub use reply::{BadReply, Fault, Frame, Interim, Part, Protocol, Reply, ReplyStyle, read_reply};
 pub use status::Status;
+pub use trace::{Sampling, SpanId, TraceContext, TraceId};

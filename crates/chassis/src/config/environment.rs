@@ -23,6 +23,18 @@ pub struct Overlay {
     pub path: Path,
     /// The text to set instead of the variable's own, worked out by the caller; then the variable need not be set.
     pub text: Option<String>,
+    /// Which of the two is stronger where the value has been set already.
+    pub force: Force,
+}
+
+/// How a short form stands to a value that the file, or an earlier short form, has set.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Force {
+    /// It takes that value's place.
+    #[default]
+    Over,
+    /// It gives way to it.
+    Under,
 }
 
 impl Overlay {
@@ -32,6 +44,7 @@ impl Overlay {
             variable: variable.into(),
             path: path.into(),
             text: None,
+            force: Force::Over,
         }
     }
 
@@ -40,6 +53,14 @@ impl Overlay {
         Self {
             text: Some(text.into()),
             ..Self::new(variable, path)
+        }
+    }
+
+    /// As [`Overlay::fixed`], but only where nothing is set at `path`: a default that the environment brings about.
+    pub fn fallback(variable: impl Into<String>, path: impl Into<Path>, text: impl Into<String>) -> Self {
+        Self {
+            force: Force::Under,
+            ..Self::fixed(variable, path, text)
         }
     }
 }
@@ -94,6 +115,10 @@ struct Layers<'l, 's> {
 
 impl Layers<'_, '_> {
     fn short_form(&mut self, overlay: &Overlay) {
+        let is_set = |node: &Node| !matches!(node.data, Data::Empty | Data::Null);
+        if overlay.force == Force::Under && self.root.find(overlay.path.steps()).is_some_and(is_set) {
+            return;
+        }
         if let Some(text) = &overlay.text {
             return self.put(&overlay.variable, &overlay.path, text.clone());
         }

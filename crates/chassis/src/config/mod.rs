@@ -77,7 +77,7 @@ mod words;
 mod yaml;
 
 pub use duration::{Duration, DurationError};
-pub use environment::{Overlay, process_environment};
+pub use environment::{Force, Overlay, process_environment};
 pub use findings::{Findings, Severity};
 pub use formats::{Format, Formats};
 pub use load::{Config, Loaded, load};

@@ -73,6 +73,13 @@ impl Sources {
         self
     }
 
+    /// Adds a warning about a variable: what is odd, and what to do about it (may be empty).
+    pub fn with_warning(mut self, variable: &str, message: impl Into<String>, help: impl Into<String>) -> Self {
+        let note = Note::warning(&Place::Variable(variable.into()), &Path::root(), message);
+        self.troubles.push(note.help(help));
+        self
+    }
+
     /// The text of the configuration; a note when it cannot be read.
     pub(super) fn read(&self) -> Result<Document, (Option<PathBuf>, Box<Note>)> {
         if let Some((name, text)) = &self.text {

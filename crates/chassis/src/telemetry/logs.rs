@@ -98,8 +98,10 @@ fn parse(filter: &str) -> Result<EnvFilter, LogError> {
             word.parse::<LevelFilter>().map_err(|source| wrong(source.into()))?;
         }
     }
+    // The AMQP client logs whole messages; it speaks only where it is asked to by name.
+    let quiet = if filter.contains("lapin") { "" } else { "lapin=off," };
     EnvFilter::builder()
-        .parse(filter)
+        .parse(format!("{quiet}{filter}"))
         .map_err(|source| wrong(source.into()))
 }
 

@@ -1,23 +1,23 @@
 //! One connection: the connect, the greeting, the ping.
 
-use std::{io, time::Duration};
+use std::io;
 
 use bytes::Bytes;
 use tokio::{
     net::UnixStream,
-    time::{Instant, sleep, timeout_at},
+    time::{Instant, timeout_at},
 };
 use tracing::{debug, warn};
 use wire::{Control, FromHandler, Header, ToHandler};
 
 use super::{
+    connect,
     options::Dialect,
     peer::{Expect, Peer},
     reader::{Filled, Incoming, Reader},
-    trouble::Trouble,
     writer,
 };
-use crate::BadAnswer;
+use crate::{BadAnswer, trouble::Trouble};
 
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -48,24 +48,13 @@ impl Connection {
     /// # Cancellation
     /// Dropping the future closes the connection.
     pub(super) async fn open(peer: &Peer) -> io::Result<Self> {
-        let begun = Instant::now();
-        let mut wait = Duration::from_millis(1);
-        let stream = loop {
-            match UnixStream::connect(&peer.options.path).await {
-                Ok(stream) => break stream,
-                // The backlog is full: it lives, but has not come round to accepting.
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock && begun.elapsed() < peer.options.patience => {
-                    sleep(wait).await;
-                    wait = (wait * 2).min(Duration::from_millis(100));
+        let stream = connect::to(&peer.options.path, peer.options.patience)
+            .await
+            .inspect_err(|error| {
+                if matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound) {
+                    peer.is_gone();
                 }
-                Err(error) => {
-                    if matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound) {
-                        peer.is_gone();
-                    }
-                    return Err(error);
-                }
-            }
-        };
+            })?;
         Ok(Self {
             stream,
             reader: Reader::new(peer.options.max_frame),
@@ -94,7 +83,7 @@ impl Connection {
                 },
                 Ok(None) if self.reader.is_empty() || self.reader.is_within_control() => return true,
                 Ok(Some(Incoming::Data(_)) | None) => Trouble::Bad(BadAnswer::Unasked),
-                Err(error) => Trouble::of_read(error, Trouble::Unwritten),
+                Err(error) => error.trouble(Trouble::Unwritten),
             };
             warn!(handler = %peer.options.path.display(), ?trouble, "bytes that nobody had asked for, connection closed");
             return false;
@@ -123,7 +112,7 @@ impl Connection {
                     self.heard(&body, peer)?;
                 }
                 Ok(Ok(Incoming::Data(_))) => return Err(Trouble::Bad(BadAnswer::Unasked)),
-                Ok(Err(error)) => return Err(Trouble::of_read(error, Trouble::Unwritten)),
+                Ok(Err(error)) => return Err(error.trouble(Trouble::Unwritten)),
                 Err(_) if peer.expect() == Expect::Hello && !peer.is_another() => {
                     return Err(Trouble::Mute(peer.options.patience));
                 }
@@ -157,7 +146,7 @@ impl Connection {
                         _ => {}
                     },
                     Ok(Incoming::Data(_)) => return Err(Trouble::Bad(BadAnswer::Unasked)),
-                    Err(error) => return Err(Trouble::of_read(error, Trouble::Unanswered)),
+                    Err(error) => return Err(error.trouble(Trouble::Unanswered)),
                 }
             }
         };

@@ -9,9 +9,8 @@ use super::{
     connection::{Connection, Speaks},
     options::SocketOptions,
     peer::{Expect, Peer},
-    trouble::Trouble,
 };
-use crate::{Call, Handler, HandlerError, Liveness, Report};
+use crate::{Call, Handler, HandlerError, Liveness, Report, trouble::Trouble};
 
 /// A handler behind a Unix stream socket.
 ///
@@ -96,7 +95,7 @@ impl Handler for SocketHandler {
             ) {
                 self.peer.may_be_gone();
             }
-            trouble.of_call(&self.peer.options)
+            trouble.of_call(self.describe(), self.peer.options.max_frame)
         })
     }
 
@@ -122,7 +121,7 @@ impl Handler for SocketHandler {
         };
         answer
             .await
-            .map_err(|trouble: Trouble| trouble.of_ping(&self.peer.options))
+            .map_err(|trouble: Trouble| trouble.of_ping(self.describe(), self.peer.options.max_frame))
     }
 
     fn rest(&self) {

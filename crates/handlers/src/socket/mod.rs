@@ -11,14 +11,14 @@
 //! hello, for it will come. A hello that comes where a reply is awaited is taken too: from then on the connection, and
 //! each after it, speaks protocol 1; only that one exchange went without `meta`.
 
+pub(crate) mod connect;
 mod connection;
 mod exchange;
 mod handler;
 mod options;
 mod peer;
-mod reader;
-mod trouble;
-mod writer;
+pub(crate) mod reader;
+pub(crate) mod writer;
 
 pub use handler::SocketHandler;
 pub use options::{Dialect, SocketOptions};

@@ -10,22 +10,38 @@ use bytes::{BufMut, Bytes, BytesMut};
 use tokio::net::UnixStream;
 use wire::Header;
 
+use crate::{BadAnswer, Side, trouble::Trouble};
+
 /// One frame's body.
 #[derive(Debug)]
-pub(super) enum Incoming {
+pub(crate) enum Incoming {
     Data(Bytes),
     Control(Bytes),
 }
 
 /// Why there is no next frame.
 #[derive(Debug)]
-pub(super) enum ReadError {
+pub(crate) enum ReadError {
     /// The connection ended between two frames.
     Ended(io::Error),
     /// The connection ended within a frame, the length in front not counted in `got` where it is known.
     CutShort { got: u64, of: Option<u64> },
     /// A frame over the cap.
     TooLarge { bytes: u64 },
+}
+
+impl ReadError {
+    /// What it means where `at_end` is what the end of the connection means between two frames.
+    pub(crate) fn trouble(self, at_end: fn(io::Error) -> Trouble) -> Trouble {
+        match self {
+            Self::Ended(source) => at_end(source),
+            Self::CutShort { got, of } => Trouble::Bad(BadAnswer::CutShort { got, of }),
+            Self::TooLarge { bytes } => Trouble::TooLarge {
+                whose: Side::Reply,
+                bytes,
+            },
+        }
+    }
 }
 
 /// What a read without waiting has found.
@@ -41,7 +57,7 @@ pub(super) enum Filled {
 
 /// The bytes of one connection that are not yet frames.
 #[derive(Debug)]
-pub(super) struct Reader {
+pub(crate) struct Reader {
     held: BytesMut,
     large: Option<Large>,
     max_frame: u32,
@@ -55,7 +71,7 @@ struct Large {
 }
 
 impl Reader {
-    pub(super) fn new(max_frame: u32) -> Self {
+    pub(crate) fn new(max_frame: u32) -> Self {
         Self {
             held: BytesMut::new(),
             large: None,
@@ -67,7 +83,7 @@ impl Reader {
     ///
     /// # Cancellation
     /// Dropping the future loses nothing.
-    pub(super) async fn next(&mut self, stream: &UnixStream) -> Result<Incoming, ReadError> {
+    pub(crate) async fn next(&mut self, stream: &UnixStream) -> Result<Incoming, ReadError> {
         loop {
             if let Some(frame) = self.ready()? {
                 return Ok(frame);
@@ -152,7 +168,7 @@ impl Reader {
     }
 
     /// Whether there is not one byte that has not been given out.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.held.is_empty() && self.large.is_none()
     }
 

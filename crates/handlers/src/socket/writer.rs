@@ -13,7 +13,7 @@ use super::reader::{Filled, Reader};
 ///
 /// # Cancellation
 /// Dropping the future leaves the request half written.
-pub(super) async fn write(stream: &UnixStream, reader: &mut Reader, head: &[u8], body: &[u8]) -> io::Result<()> {
+pub(crate) async fn write(stream: &UnixStream, reader: &mut Reader, head: &[u8], body: &[u8]) -> io::Result<()> {
     let (mut head, mut body) = (head, body);
     let mut listening = true;
     while !head.is_empty() || !body.is_empty() {

@@ -81,13 +81,17 @@ async fn ready(running: &Running, loaded: &Loaded<Root>) {
     }
     for part in running.unready() {
         let actor = loaded.value.actors.get(&part.component);
-        if let Some(socket) = actor.and_then(|actor| actor.handler.socket.as_ref()) {
-            warn!(
-                actor = part.component,
-                socket = %socket.display(),
-                "no handler yet, still waiting: somebody else has to start it on this socket"
-            );
-        }
+        let Some(handler) = actor.map(|actor| &actor.handler).filter(|handler| handler.is_foreign()) else {
+            continue;
+        };
+        let address = match (&handler.socket, &handler.http) {
+            (Some(socket), _) => socket.display().to_string(),
+            (None, address) => address.clone().unwrap_or_default(),
+        };
+        warn!(
+            actor = part.component,
+            address, "no handler yet, still waiting: somebody else has to start it at this address"
+        );
     }
     running.ready().await;
 }

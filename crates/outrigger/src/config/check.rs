@@ -8,8 +8,9 @@ use chassis::{
     config::{Config, Duration, Findings, Formats},
     telemetry::logs,
 };
+use handlers::HttpAddress;
 use messages::{ActorConfig, Ends};
-use wire::valid_actor;
+use wire::{ReplyStyle, valid_actor};
 
 use super::Root;
 
@@ -24,6 +25,12 @@ impl Config for Root {
     fn formats(formats: &mut Formats) {
         formats.add("queue-url", queue_url);
         formats.add("listen-address", listen_address);
+        formats.add("handler-address", |address| {
+            address
+                .parse::<HttpAddress>()
+                .map(drop)
+                .map_err(|error| error.to_string())
+        });
         formats.add("log-level", |level| {
             logs::check(level).map_err(|error| error.to_string())
         });
@@ -105,62 +112,85 @@ fn actor(name: &str, config: &ActorConfig, findings: &mut Findings) {
 
 fn handler(name: &str, config: &ActorConfig, findings: &mut Findings) {
     let handler = &config.handler;
-    match (&handler.run, &handler.socket) {
-        (None, None) => {
+    let named: Vec<&str> = [
+        ("run", handler.run.is_some()),
+        ("socket", handler.socket.is_some()),
+        ("http", handler.http.is_some()),
+    ]
+    .into_iter()
+    .filter_map(|(key, is_there)| is_there.then_some(key))
+    .collect();
+    match named.as_slice() {
+        ["run"] => command(handler.run.as_deref().unwrap_or_default(), findings),
+        ["socket"] if handler.socket.as_ref().is_some_and(|path| path.as_os_str().is_empty()) => {
+            findings.error(
+                "handler.socket",
+                "the path of the socket is empty",
+                "name the handler's Unix socket",
+            );
+        }
+        ["socket" | "http"] => {}
+        [] => {
             let help = format!(
                 "write `run: \"python3 -m outrigger handler.py:process\"` to have it started, or `socket: PATH` (or \
-                 OUTRIGGER_SOCKET with OUTRIGGER_ACTOR={name}) for a process that is already there"
+                 OUTRIGGER_SOCKET with OUTRIGGER_ACTOR={name}) or `http: URL` for a process that is already there"
             );
             findings.error("handler", format!("actor `{name}` has no handler"), help);
         }
-        (Some(_), Some(_)) => {
-            let help = "keep `run` to have the handler started, or `socket` where somebody else starts it";
-            findings.error(
-                "handler",
-                format!("actor `{name}` has two handlers: `run` and `socket`"),
-                help,
+        several => {
+            let names: Vec<String> = several.iter().map(|key| format!("`{key}`")).collect();
+            let (last, first) = names.split_last().expect("several are not none");
+            let message = format!(
+                "actor `{name}` has {} handlers: {} and {last}",
+                if several.len() == 2 { "two" } else { "three" },
+                first.join(", ")
             );
+            let help = "keep `run` to have the handler started, or `socket` or `http` where somebody else starts it";
+            findings.error("handler", message, help);
         }
-        (Some(run), None) => match shlex::split(run) {
-            None => {
-                findings.error(
-                    "handler.run",
-                    "the command does not split into words",
-                    "close its quotes, as a shell wants it",
-                );
-            }
-            Some(words) if words.first().is_none_or(String::is_empty) => {
-                findings.error(
-                    "handler.run",
-                    "the command is empty",
-                    "name a program, as in `python3 handler.py`",
-                );
-            }
-            Some(_) => {}
-        },
-        (None, Some(socket)) => {
-            if socket.as_os_str().is_empty() {
-                findings.error(
-                    "handler.socket",
-                    "the path of the socket is empty",
-                    "name the handler's Unix socket",
-                );
-            }
-            if !handler.env.is_empty() {
-                let help = "set them where that process is started";
-                findings.warning(
-                    "handler.env",
-                    "variables have no effect on a process that somebody else starts",
-                    help,
-                );
-            }
-        }
+    }
+    if handler.dialect.is_some() && handler.http.is_some() {
+        let help = "leave it out: a dialect is what is spoken on the socket of `run` or `socket`";
+        findings.error("handler.dialect", "HTTP is the only dialect of `http`", help);
+    }
+    if handler.is_foreign() && !handler.env.is_empty() {
+        let help = "set them where that process is started";
+        findings.warning(
+            "handler.env",
+            "variables have no effect on a process that somebody else starts",
+            help,
+        );
     }
     for variable in handler.env.keys() {
         if variable.is_empty() || variable.contains(['=', '\0']) {
             let message = format!("`{variable}` is no name for a variable");
             findings.error(["handler", "env", variable], message, "use a name without `=`");
         }
+    }
+    let is_asya = handler.dialect().generation().is_some();
+    if is_asya && config.reply != ReplyStyle::Auto {
+        let help = "leave it out: a runtime of Asya answers with frames, which are told from data";
+        findings.warning("reply", "how replies are read has no effect on a runtime of Asya", help);
+    }
+}
+
+fn command(run: &str, findings: &mut Findings) {
+    match shlex::split(run) {
+        None => {
+            findings.error(
+                "handler.run",
+                "the command does not split into words",
+                "close its quotes, as a shell wants it",
+            );
+        }
+        Some(words) if words.first().is_none_or(String::is_empty) => {
+            findings.error(
+                "handler.run",
+                "the command is empty",
+                "name a program, as in `python3 handler.py`",
+            );
+        }
+        Some(_) => {}
     }
 }
 
@@ -174,7 +204,11 @@ fn queue_url(url: &str) -> Result<(), String> {
         "sqlite" if cfg!(feature = "sqlite") => {
             Err("a file has to follow, as in `sqlite:.outrigger/queue.db`".to_owned())
         }
-        "amqp" | "amqps" | "nats" | "redis" | "sqs" => Err(format!("this build has no `{scheme}:`, only {TRANSPORTS}")),
+        #[cfg(feature = "rabbitmq")]
+        "amqp" | "amqps" => queues::rabbitmq::check_url(url),
+        #[cfg(not(feature = "rabbitmq"))]
+        "amqp" | "amqps" => Err(format!("this build has no `{scheme}:`, only {TRANSPORTS}")),
+        "nats" | "redis" | "sqs" => Err(format!("this build has no `{scheme}:`, only {TRANSPORTS}")),
         _ => Err(format!("it has to begin with {TRANSPORTS}")),
     }
 }
@@ -198,10 +232,11 @@ fn listen_address(address: &str) -> Result<(), String> {
 /// Bit 31 of a frame's length marks control frames.
 const LARGEST_FRAME: u64 = (1 << 31) - 1;
 
-const TRANSPORTS: &str = if cfg!(feature = "sqlite") {
-    "`sqlite:PATH` or `memory:`"
-} else {
-    "`memory:`"
+const TRANSPORTS: &str = match (cfg!(feature = "sqlite"), cfg!(feature = "rabbitmq")) {
+    (true, true) => "`sqlite:PATH`, `amqp://HOST`, `amqps://HOST` or `memory:`",
+    (true, false) => "`sqlite:PATH` or `memory:`",
+    (false, true) => "`amqp://HOST`, `amqps://HOST` or `memory:`",
+    (false, false) => "`memory:`",
 };
 
 #[cfg(test)]
@@ -232,11 +267,11 @@ mod tests {
         assert_snapshot!(findings(
             "actors:\n  a:\n    handler: {}\n  b:\n    handler: { run: x, socket: y }\n  c:\n    handler: { run: \"x 'y\" }\n  d:\n    handler: { run: \"\" }\n"
         ), @r#"
-        outrigger.yaml:3:5: error: actor `a` has no handler; write `run: "python3 -m outrigger handler.py:process"` to have it started, or `socket: PATH` (or OUTRIGGER_SOCKET with OUTRIGGER_ACTOR=a) for a process that is already there
-        outrigger.yaml:5:5: error: actor `b` has two handlers: `run` and `socket`; keep `run` to have the handler started, or `socket` where somebody else starts it
-        outrigger.yaml:7:21: error: the command does not split into words; close its quotes, as a shell wants it
-        outrigger.yaml:9:21: error: the command is empty; name a program, as in `python3 handler.py`
-        "#);
+    outrigger.yaml:3:5: error: actor `a` has no handler; write `run: "python3 -m outrigger handler.py:process"` to have it started, or `socket: PATH` (or OUTRIGGER_SOCKET with OUTRIGGER_ACTOR=a) or `http: URL` for a process that is already there
+    outrigger.yaml:5:5: error: actor `b` has two handlers: `run` and `socket`; keep `run` to have the handler started, or `socket` or `http` where somebody else starts it
+    outrigger.yaml:7:21: error: the command does not split into words; close its quotes, as a shell wants it
+    outrigger.yaml:9:21: error: the command is empty; name a program, as in `python3 handler.py`
+    "#);
     }
 
     #[test]
@@ -257,9 +292,9 @@ mod tests {
     #[test]
     fn texts_have_their_forms() {
         assert_snapshot!(findings(
-            "queue: amqp://u:secret@h\nprefix: a b\nadmin: { listen: everywhere }\nlog: { level: \"queues=loud\" }\nactors: { _a: { handler: { socket: s } } }\n"
+            "queue: nats://u:secret@h\nprefix: a b\nadmin: { listen: everywhere }\nlog: { level: \"queues=loud\" }\nactors: { _a: { handler: { socket: s } } }\n"
         ), @r"
-        outrigger.yaml:1:8: error: `queue`: this build has no `amqp:`, only `sqlite:PATH` or `memory:`; write `sqlite:PATH`, or leave it out for `sqlite:.outrigger/queue.db`
+        outrigger.yaml:1:8: error: `queue`: this build has no `nats:`, only `sqlite:PATH`, `amqp://HOST`, `amqps://HOST` or `memory:`; write `sqlite:PATH` or `amqp://HOST`, or leave it out for `sqlite:.outrigger/queue.db`
         outrigger.yaml:2:9: error: `prefix` has to match `^[A-Za-z0-9._:-]{0,64}$`, and this is `a b`; use letters, digits, `.`, `_`, `:` and `-`, at most 64
         outrigger.yaml:3:18: error: `listen`: an address is `host:port`, as in `127.0.0.1:17001` or `[::1]:17001`
         outrigger.yaml:4:15: error: `level`: log level `queues=loud` is not a level (error, warn, info, debug, trace, off) or a list like `info,queues=debug`; without the key it is `info`

@@ -3,11 +3,14 @@
 //! [`Root`] is the manual: every key with its meaning, unit and default. [`load`] is the one way to it, the same for
 //! every command; [`survey`] also looks at the machine, for those that are about to start something.
 
+mod asya;
 mod check;
+mod rabbitmq;
 mod root;
 mod sources;
 mod survey;
 
-pub use root::Root;
-pub use sources::{chosen_actor, load};
+pub use rabbitmq::{DeclareQueues, RabbitMq};
+pub use root::{LongJobs, QueueType, Root};
+pub use sources::{QUEUE_FLAG, chosen_actor, load};
 pub use survey::survey;

@@ -7,6 +7,8 @@ use messages::{ActorConfig, Ends};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::RabbitMq;
+
 /// What Outrigger runs on this machine: a queue, the actors that work on it, and where it can be watched.
 ///
 /// `outrigger up` and `outrigger run` read the same file; `run` starts no handler process.
@@ -15,14 +17,20 @@ use serde::{Deserialize, Serialize};
 #[schemars(title = "outrigger.yaml")]
 pub struct Root {
     /// Where messages wait, as a URL. `sqlite:PATH` is the durable queue in a file, its path relative to this file's
-    /// folder. `memory:` ends with the process. Default `sqlite:.outrigger/queue.db`.
-    #[schemars(extend("format" = "queue-url", "x-help" = "write `sqlite:PATH`, or leave it out for `sqlite:.outrigger/queue.db`"))]
+    /// folder; `amqp://USER:PASSWORD@HOST:PORT/VHOST` is RabbitMQ, `amqps://` the same over TLS; `memory:` ends with the
+    /// process. Default `sqlite:.outrigger/queue.db`.
+    #[schemars(extend("format" = "queue-url", "x-help" = "write `sqlite:PATH` or `amqp://HOST`, or leave it out for `sqlite:.outrigger/queue.db`"))]
     pub queue: String,
     /// Put before the name of every queue, so that several installations can share a broker. Default none.
     #[schemars(extend("pattern" = "^[A-Za-z0-9._:-]{0,64}$", "x-help" = "use letters, digits, `.`, `_`, `:` and `-`, at most 64"))]
     pub prefix: String,
     /// The kind of queue that is made on RabbitMQ; other transports have one kind. Default `quorum`.
     pub queue_type: QueueType,
+    /// What is done for a handler that works for longer than the broker waits for an acknowledgement: `warn` says so in
+    /// time, `park` leaves the message with the broker in another way meanwhile. Only RabbitMQ waits so. Default `warn`.
+    pub long_jobs: LongJobs,
+    /// What is particular to queues on RabbitMQ.
+    pub rabbitmq: RabbitMq,
     /// The queues where routes end, and how long they keep what nobody takes.
     pub ends: Ends,
     /// The actors by name: letters, digits, `_` and `-`, at most 63, a letter or digit first. An actor with the name
@@ -41,6 +49,8 @@ impl Default for Root {
             queue: "sqlite:.outrigger/queue.db".to_owned(),
             prefix: String::new(),
             queue_type: QueueType::default(),
+            long_jobs: LongJobs::default(),
+            rabbitmq: RabbitMq::default(),
             ends: Ends::default(),
             actors: BTreeMap::new(),
             admin: Admin::default(),
@@ -52,7 +62,15 @@ impl Default for Root {
 impl Root {
     /// The full name of an actor's or an end's queue.
     pub fn queue_of(&self, actor: &str) -> String {
-        format!("{}{actor}", self.prefix)
+        match self.actors.get(actor).and_then(|config| config.queue.as_ref()) {
+            Some(queue) => queue.clone(),
+            None => format!("{}{actor}", self.prefix),
+        }
+    }
+
+    /// Whether an actor is one of the ends, where results and failures stay.
+    pub fn is_end(&self, actor: &str) -> bool {
+        actor == self.ends.happy_name() || actor == self.ends.error_name()
     }
 
     /// The full name of the queue where failed messages end.
@@ -62,7 +80,7 @@ impl Root {
 
     /// Whether the configuration itself declares an actor's queue: as an actor or as an end.
     pub fn declares(&self, actor: &str) -> bool {
-        self.actors.contains_key(actor) || actor == self.ends.happy_name() || actor == self.ends.error_name()
+        self.actors.contains_key(actor) || self.is_end(actor)
     }
 }
 
@@ -75,6 +93,17 @@ pub enum QueueType {
     Quorum,
     /// On one node.
     Classic,
+}
+
+/// What is done for a handler that works for longer than the broker waits.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LongJobs {
+    /// Says so in time, with the cure.
+    #[default]
+    Warn,
+    /// Parks the delivery on the broker while the handler works.
+    Park,
 }
 
 /// Where the process can be watched: `/healthz`, `/readyz`, `/health`, `/metrics`.

@@ -6,7 +6,7 @@ use chassis::config::{self, ConfigError, Loaded, Overlay, Path as Key, Sources};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::Root;
+use super::{Root, asya};
 
 /// Reads the configuration: `file`, else `OUTRIGGER_CONFIG`, `CONFIG_FILE`, else `./outrigger.yaml` where it is there;
 /// the environment over it.
@@ -17,9 +17,13 @@ pub fn load(file: Option<&Path>, environment: &BTreeMap<String, String>) -> Resu
     config::load(&with_short_forms(file, environment))
 }
 
-/// The actor that `OUTRIGGER_ACTOR` names. Inside a handler that we started it tells the handler who it is, and chooses
-/// nothing.
-pub fn chosen_actor(environment: &BTreeMap<String, String>) -> Option<&str> {
+/// The actor that `OUTRIGGER_ACTOR` names, or the environment of an Asya pod. Inside a handler that we started these tell
+/// the handler who it is, and choose nothing.
+pub fn chosen_actor<'e>(environment: &'e BTreeMap<String, String>, root: &Root) -> Option<&'e str> {
+    named(environment).or_else(|| asya::actor(environment, &root.prefix))
+}
+
+fn named(environment: &BTreeMap<String, String>) -> Option<&str> {
     let inside = environment.contains_key("OUTRIGGER_HANDLER_SOCKET");
     environment
         .get(ACTOR)
@@ -31,9 +35,7 @@ fn with_short_forms(file: Option<&Path>, environment: &BTreeMap<String, String>)
     let mut sources = Sources::new(environment.clone());
     sources.file = file.map(Path::to_path_buf);
     // The actors of the file and the long forms. Where they cannot be read, the real load says why.
-    let actors: Option<Vec<String>> = config::load::<Names>(&sources)
-        .ok()
-        .map(|loaded| loaded.value.actors.into_keys().collect());
+    let known: Option<Known> = config::load::<Known>(&sources).ok().map(|loaded| loaded.value);
 
     for name in [ACTOR, SOCKET, DIALECT, TIMEOUT, CONCURRENCY]
         .iter()
@@ -41,25 +43,24 @@ fn with_short_forms(file: Option<&Path>, environment: &BTreeMap<String, String>)
     {
         sources = sources.with_known(*name);
     }
+    let mut pod = None;
+    if asya::is_on(environment) {
+        let prefix = known.as_ref().map_or("", |known| known.prefix.as_str());
+        (sources, pod) = asya::lay(sources, environment, prefix, named(environment));
+    }
     sources = sources
         .with_overlay(Overlay::new("OUTRIGGER_QUEUE", "queue"))
+        .with_overlay(Overlay::new(QUEUE_FLAG, "queue"))
         .with_overlay(Overlay::new("OUTRIGGER_LOG", "log.level"));
-    if let Some(dialect) = environment
-        .get(DIALECT)
-        .filter(|dialect| !DIALECTS.contains(&dialect.as_str()))
-    {
-        let message = format!("this build does not speak the dialect `{dialect}`");
-        sources = sources.with_trouble(
-            DIALECT,
-            message,
-            "it has `socket`, for plain handlers and protocol 1: leave it out",
-        );
-    }
 
     let set = [SOCKET, TIMEOUT, CONCURRENCY, DIALECT]
         .into_iter()
         .find(|name| environment.contains_key(*name));
-    let actor = match (chosen_actor(environment), set, actors.as_deref()) {
+    let names: Option<Vec<&str>> = known
+        .as_ref()
+        .map(|known| known.actors.keys().map(String::as_str).collect());
+    let pods = pod.as_ref().map(|pod| pod.actor.as_str());
+    let actor = match (named(environment).or(pods), set, names.as_deref()) {
         (Some(actor), ..) => actor,
         (None, Some(_), Some([only])) => only,
         (None, Some(set), Some([])) => {
@@ -74,17 +75,19 @@ fn with_short_forms(file: Option<&Path>, environment: &BTreeMap<String, String>)
         (None, ..) => return sources,
     };
     let key = |rest: &str| Key::from(["actors", actor]).join(rest);
-    let known = actors
-        .as_ref()
-        .is_none_or(|actors| actors.iter().any(|name| name == actor));
+    let is_known = names.as_ref().is_none_or(|names| names.contains(&actor));
     if let Some(socket) = environment.get(SOCKET) {
         // Instead of the file's handler, whatever that was.
         let handler = serde_json::json!({ "socket": socket }).to_string();
         sources = sources.with_overlay(Overlay::fixed(SOCKET, key("handler"), handler));
-    } else if !known {
+    } else if !is_known && pod.is_none() {
         sources = sources.with_overlay(Overlay::fixed(ACTOR, key("handler"), "{}"));
     }
+    if let Some(pod) = pod.as_ref().filter(|_| environment.contains_key(SOCKET)) {
+        sources = sources.with_overlay(Overlay::fallback(SOCKET, key("handler.dialect"), pod.dialect));
+    }
     sources
+        .with_overlay(Overlay::new(DIALECT, key("handler.dialect")))
         .with_overlay(Overlay::new(TIMEOUT, key("timeout")))
         .with_overlay(Overlay::new(CONCURRENCY, key("concurrency")))
 }
@@ -92,12 +95,15 @@ fn with_short_forms(file: Option<&Path>, environment: &BTreeMap<String, String>)
 /// Only what the short forms need to know of the rest.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
-struct Names {
+struct Known {
     actors: BTreeMap<String, serde_json::Value>,
+    prefix: String,
 }
 
-impl config::Config for Names {}
+impl config::Config for Known {}
 
+/// The command line's own word on the queue; it stands in the environment under this name, which no variable has.
+pub const QUEUE_FLAG: &str = "--queue";
 const ACTOR: &str = "OUTRIGGER_ACTOR";
 const SOCKET: &str = "OUTRIGGER_SOCKET";
 const DIALECT: &str = "OUTRIGGER_DIALECT";
@@ -110,9 +116,6 @@ const HANDLERS_OWN: [&str; 3] = [
     "OUTRIGGER_HANDLER_CONCURRENCY",
     "OUTRIGGER_HANDLER_LIFELINE",
 ];
-
-/// Two names for the one dialect that there is.
-const DIALECTS: [&str; 2] = ["socket", "plain"];
 
 #[cfg(test)]
 mod tests {
@@ -176,18 +179,19 @@ mod tests {
     fn a_short_form_that_could_be_for_anyone_is_refused_with_the_cure() {
         let two = "actors: { a: { handler: { run: x } }, b: { handler: { run: x } } }";
         assert_snapshot!(read(two, &[("OUTRIGGER_SOCKET", "s")]).unwrap_err(), @"OUTRIGGER_SOCKET: error: OUTRIGGER_SOCKET is set, and it is not said for which of 2 actors; set OUTRIGGER_ACTOR to one of a, b");
-        assert_snapshot!(read("", &[("OUTRIGGER_TIMEOUT", "1s"), ("OUTRIGGER_DIALECT", "asya-2")]).unwrap_err(), @r"
-        OUTRIGGER_DIALECT: error: this build does not speak the dialect `asya-2`; it has `socket`, for plain handlers and protocol 1: leave it out
-        OUTRIGGER_TIMEOUT: error: OUTRIGGER_TIMEOUT is set, and there is no actor that it could be for; name the actor in OUTRIGGER_ACTOR
-        ");
-        assert_snapshot!(read(two, &[("OUTRIGGER_ACTOR", "c")]).unwrap_err(), @r#"OUTRIGGER_ACTOR: error: actor `c` has no handler; write `run: "python3 -m outrigger handler.py:process"` to have it started, or `socket: PATH` (or OUTRIGGER_SOCKET with OUTRIGGER_ACTOR=c) for a process that is already there"#);
+        assert_snapshot!(read("", &[("OUTRIGGER_TIMEOUT", "1s"), ("OUTRIGGER_DIALECT", "asya-2")]).unwrap_err(), @"OUTRIGGER_TIMEOUT: error: OUTRIGGER_TIMEOUT is set, and there is no actor that it could be for; name the actor in OUTRIGGER_ACTOR");
+        assert_snapshot!(read(two, &[("OUTRIGGER_ACTOR", "c")]).unwrap_err(), @r#"OUTRIGGER_ACTOR: error: actor `c` has no handler; write `run: "python3 -m outrigger handler.py:process"` to have it started, or `socket: PATH` (or OUTRIGGER_SOCKET with OUTRIGGER_ACTOR=c) or `http: URL` for a process that is already there"#);
     }
 
     #[test]
     fn a_command_inside_a_handler_is_not_told_which_actor_to_serve() {
         let inside = environment(&[("OUTRIGGER_ACTOR", "a"), ("OUTRIGGER_HANDLER_SOCKET", "s")]);
-        assert_eq!(chosen_actor(&inside), None);
-        assert_eq!(chosen_actor(&environment(&[("OUTRIGGER_ACTOR", "a")])), Some("a"));
+        let root = Root::default();
+        assert_eq!(chosen_actor(&inside, &root), None);
+        assert_eq!(
+            chosen_actor(&environment(&[("OUTRIGGER_ACTOR", "a")]), &root),
+            Some("a")
+        );
         let loaded = load(None, &inside).unwrap();
         assert!(
             loaded.value.actors.is_empty() && loaded.warnings.is_empty(),

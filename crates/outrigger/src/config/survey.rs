@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, env, path::Path};
 
 use chassis::config::{Findings, Loaded, Report};
+use handlers::HttpAddress;
 
 use super::Root;
 
@@ -28,12 +29,19 @@ pub fn survey(loaded: &Loaded<Root>, environment: &BTreeMap<String, String>) -> 
             let help = "install it, or name it by its path, relative to this file's folder";
             findings.warning(key("run"), format!("program `{program}` is not found"), help);
         }
-        if let Some(socket) = &config.handler.socket
-            && loaded.folder.join(socket).as_os_str().len() > LONGEST_SOCKET
-        {
+        let address: Option<HttpAddress> = config.handler.http.as_ref().and_then(|http| http.parse().ok());
+        let sockets = [
+            ("socket", config.handler.socket.as_deref()),
+            ("http", address.as_ref().and_then(HttpAddress::socket)),
+        ];
+        for (rest, socket) in sockets {
+            let is_long = |socket: &Path| loaded.folder.join(socket).as_os_str().len() > LONGEST_SOCKET;
+            if !socket.is_some_and(is_long) {
+                continue;
+            }
             let message = format!("the path of the socket is longer than {LONGEST_SOCKET} bytes");
             findings.warning(
-                key("socket"),
+                key(rest),
                 message,
                 "Unix sockets need a shorter path: move it, as to /run",
             );

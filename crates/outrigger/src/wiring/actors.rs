@@ -10,9 +10,13 @@ use std::{
 
 use anyhow::Context;
 use chassis::config::Loaded;
-use handlers::{Dialect, Handler, Ownership, Pool, SocketHandler, SocketOptions};
-use messages::ActorConfig;
-use supervise::{ProcessSpec, Supervisor};
+use handlers::{
+    AsyaHandler, AsyaOptions, Dialect, Handler, HttpAddress, HttpHandler, HttpOptions, Ownership, Pool, SocketHandler,
+    SocketOptions,
+};
+use messages::{ActorConfig, HandlerConfig};
+use supervise::{ProcessSpec, Supervisor, Told};
+use wire::asya::Position;
 
 use super::python;
 use crate::{
@@ -65,10 +69,10 @@ pub fn serve<'a>(root: &'a Root, mode: Mode, only: Option<&str>) -> anyhow::Resu
         if only.is_some_and(|only| only != name) {
             continue;
         }
-        if mode == Mode::Run && config.handler.socket.is_none() {
+        if mode == Mode::Run && !config.handler.is_foreign() {
             tracing::warn!(
                 actor = name,
-                "not served by `run`: its handler is a command, start it with `outrigger up` or give it a `socket`"
+                "not served by `run`: its handler is a command, start it with `outrigger up` or give it a `socket` or `http`"
             );
             continue;
         }
@@ -91,25 +95,53 @@ fn nothing_to_serve(root: &Root, mode: Mode, only: Option<&str>) -> Failure {
     };
     let is_command = |name: &str| root.actors.contains_key(name);
     let help = match (mode, only) {
-        (Mode::Run, Some(only)) if is_command(only) => "start its command with `outrigger up`, or give it a `socket`",
+        (Mode::Run, Some(only)) if is_command(only) => {
+            "start its command with `outrigger up`, or give it a `socket` or `http`"
+        }
         (Mode::Run, None) if !root.actors.is_empty() => {
-            "start commands with `outrigger up`, or give an actor a `socket`"
+            "start commands with `outrigger up`, or give an actor a `socket` or `http`"
         }
         _ => "add one under `actors:`, or name another file with `--config`",
     };
     Failure::new(Code::Config, message).help(help)
 }
 
-/// Adds an actor's handlers to its pool: a foreign socket, or processes that `launch` starts.
+/// Adds an actor's handlers to its pool: a foreign one, or processes that `launch` starts.
 pub fn man(actor: &Served<'_>, loaded: &Loaded<Root>, launch: Option<&Launch>) -> anyhow::Result<()> {
     let config = actor.config;
     let concurrency = config.concurrency.max(config.replicas);
-    match (&config.handler.socket, &config.handler.run, launch) {
-        (Some(path), _, _) => {
-            let handler = handler(&loaded.folder.join(path), config, concurrency.get(), FOREIGN_HELLO);
+    let position = if loaded.value.is_end(actor.name) {
+        Position::End
+    } else {
+        Position::Step
+    };
+    match (&config.handler, launch) {
+        (HandlerConfig { socket: Some(path), .. }, _) => {
+            let speak = Speak {
+                config,
+                position,
+                connections: concurrency.get(),
+                hello_grace: FOREIGN_HELLO,
+            };
+            actor.pool.add(
+                speak.on(&loaded.folder.join(path)),
+                concurrency.get(),
+                Ownership::Foreign,
+            );
+        }
+        (
+            HandlerConfig {
+                http: Some(address), ..
+            },
+            _,
+        ) => {
+            let address: HttpAddress = address
+                .parse()
+                .with_context(|| format!("the address of actor `{}` is none", actor.name))?;
+            let handler = over_http(address.within(&loaded.folder), config, concurrency.get());
             actor.pool.add(handler, concurrency.get(), Ownership::Foreign);
         }
-        (None, Some(command), Some(launch)) => {
+        (HandlerConfig { run: Some(command), .. }, Some(launch)) => {
             let words = shlex::split(command)
                 .filter(|words| !words.is_empty())
                 .with_context(|| format!("the command of actor `{}` does not split into words", actor.name))?;
@@ -133,9 +165,21 @@ pub fn man(actor: &Served<'_>, loaded: &Loaded<Root>, launch: Option<&Launch>) -
                 replicas: config.replicas,
                 concurrency,
                 stop_grace: STOP_GRACE,
+                told: match config.handler.dialect().generation() {
+                    Some(_) => Told::AsyaToo,
+                    None => Told::Ours,
+                },
             };
-            let (config, share) = (config.clone(), spec.share());
-            let connect = Arc::new(move |path: &Path| handler(path, &config, share, OUR_HELLO));
+            let (config, connections) = (config.clone(), spec.share());
+            let connect = Arc::new(move |path: &Path| {
+                let speak = Speak {
+                    config: &config,
+                    position,
+                    connections,
+                    hello_grace: OUR_HELLO,
+                };
+                speak.on(path)
+            });
             launch.supervisor.add(spec, actor.pool.clone(), connect);
         }
         _ => anyhow::bail!("actor `{}` has no handler that can be served", actor.name),
@@ -143,17 +187,70 @@ pub fn man(actor: &Served<'_>, loaded: &Loaded<Root>, launch: Option<&Launch>) -
     Ok(())
 }
 
-fn handler(path: &Path, config: &ActorConfig, connections: usize, hello_grace: Duration) -> Arc<dyn Handler> {
-    let timeout = Duration::from(config.timeout);
-    let options = SocketOptions {
-        dialect: Dialect::Auto,
-        hello_grace,
+/// What is spoken with a handler on a socket.
+struct Speak<'c> {
+    config: &'c ActorConfig,
+    position: Position,
+    connections: usize,
+    hello_grace: Duration,
+}
+
+impl Speak<'_> {
+    fn on(&self, path: &Path) -> Arc<dyn Handler> {
+        let config = self.config;
+        let dialect = match config.handler.dialect() {
+            messages::Dialect::Plain => Dialect::Plain,
+            _ => Dialect::Auto,
+        };
+        let limits = Limits::of(config);
+        match config.handler.dialect().generation() {
+            Some(generation) => Arc::new(AsyaHandler::new(AsyaOptions {
+                position: self.position,
+                timeout: limits.timeout,
+                idle_timeout: limits.idle_timeout,
+                max_frame: limits.max_frame,
+                ..AsyaOptions::new(path, generation)
+            })),
+            None => Arc::new(SocketHandler::new(SocketOptions {
+                dialect,
+                hello_grace: self.hello_grace,
+                style: config.reply,
+                timeout: limits.timeout,
+                idle_timeout: limits.idle_timeout,
+                max_frame: limits.max_frame,
+                connections: self.connections,
+                ..SocketOptions::new(path)
+            })),
+        }
+    }
+}
+
+fn over_http(address: HttpAddress, config: &ActorConfig, connections: usize) -> Arc<dyn Handler> {
+    let limits = Limits::of(config);
+    Arc::new(HttpHandler::new(HttpOptions {
         style: config.reply,
-        timeout: (!timeout.is_zero()).then_some(timeout),
-        idle_timeout: config.idle_timeout.map(Duration::from).filter(|idle| !idle.is_zero()),
-        max_frame: u32::try_from(config.max_frame.bytes()).unwrap_or(u32::MAX),
+        timeout: limits.timeout,
+        idle_timeout: limits.idle_timeout,
+        max_frame: limits.max_frame,
         connections,
-        ..SocketOptions::new(path)
-    };
-    Arc::new(SocketHandler::new(options))
+        ..HttpOptions::new(address)
+    }))
+}
+
+/// What bounds an exchange, whatever carries it; zero is without limit.
+struct Limits {
+    timeout: Option<Duration>,
+    idle_timeout: Option<Duration>,
+    max_frame: u32,
+}
+
+impl Limits {
+    fn of(config: &ActorConfig) -> Self {
+        let limit = |limit: Duration| (!limit.is_zero()).then_some(limit);
+        Self {
+            timeout: limit(config.timeout.into()),
+            idle_timeout: config.idle_timeout.map(Duration::from).and_then(limit),
+            max_frame: u32::try_from(config.max_frame.bytes()).unwrap_or(u32::MAX),
+        }
+    }
 }

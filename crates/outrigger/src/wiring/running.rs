@@ -5,12 +5,14 @@ use std::{collections::BTreeMap, ffi::OsString, num::NonZeroUsize, path::Path, s
 use anyhow::Context;
 use chassis::{
     config::Loaded,
+    guard::Backoff,
     lifecycle::{self, Drain, Health, Outcome},
     telemetry::Metrics,
 };
 use messages::{Observer, Plane};
-use queues::{Queue, QueueSpec};
+use queues::{Queue, QueueError, QueueSpec};
 use supervise::{Console, Record, Style, Supervisor, clean_environment};
+use tracing::warn;
 use wire::status::Unready;
 
 use super::{
@@ -18,7 +20,7 @@ use super::{
     admin::{self, ActorView},
     python,
 };
-use crate::config::Root;
+use crate::{config::Root, open};
 
 /// How a process is to run.
 #[derive(Debug)]
@@ -48,6 +50,8 @@ pub struct Running {
 
 /// Processes are stopped within their own grace; this is for what comes after.
 const PROCESSES_GRACE: Duration = Duration::from_secs(10);
+/// Between tries while the broker is away.
+const AWAY: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(10));
 
 impl Running {
     /// Opens the queue, declares what the configuration names, and starts every part. A signal begins `drain`.
@@ -80,8 +84,11 @@ impl Running {
         if options.mode == Mode::Up {
             Record::clear_leftovers(&records).await;
         }
-        let queue = queues::open(&root.queue, &loaded.folder).await?;
-        queue.declare(&queues_of(root)).await?;
+        let queue = open::queue(loaded).await?;
+        let is_broker = open::is_broker(root);
+        if !is_broker {
+            queue.declare(&queues_of(root)).await?;
+        }
 
         let (health, metrics) = (Health::new(), Metrics::with_process());
         let plane = Plane::new(
@@ -92,9 +99,17 @@ impl Running {
             options.observer,
             processes,
         );
+        let named = root
+            .actors
+            .iter()
+            .filter_map(|(name, config)| Some((name, config.queue.as_ref()?)));
+        let plane = named.fold(plane, |plane, (name, queue)| plane.with_queue(name, queue));
         let views = served.iter().map(|actor| view(root, actor)).collect();
         let admin = admin::start(root, health.clone(), metrics, messages.clone(), queue.clone(), views).await?;
-        let starts = options.mode == Mode::Up && served.iter().any(|actor| actor.config.handler.socket.is_none());
+        if is_broker {
+            declare(&*queue, root, &health).await?;
+        }
+        let starts = options.mode == Mode::Up && served.iter().any(|actor| !actor.config.handler.is_foreign());
         let launch = if starts {
             Some(launch(&records, &state, options.environment, messages, processes)?)
         } else {
@@ -158,18 +173,52 @@ impl Running {
     }
 }
 
+/// Declares what the configuration names, on a broker that may be away for now: it is waited for, and `/readyz` says so.
+async fn declare(queue: &dyn Queue, root: &Root, health: &Health) -> Result<(), QueueError> {
+    let component = health.component("queue");
+    let mut steps = AWAY.steps();
+    loop {
+        match queue.declare(&queues_of(root)).await {
+            Err(error) if error.is_transient() => {
+                let wait = steps.failed(None);
+                component.not_ready(error.to_string());
+                warn!(
+                    error = in_full(&error),
+                    wait_ms = wait.as_millis(),
+                    "the broker is not available, waiting for it"
+                );
+                tokio::time::sleep(wait).await;
+            }
+            declared => {
+                component.remove();
+                return declared;
+            }
+        }
+    }
+}
+
+fn in_full(error: &dyn std::error::Error) -> String {
+    std::iter::successors(error.source(), |cause| cause.source()).fold(error.to_string(), |said, cause| {
+        let cause = cause.to_string();
+        if said.contains(&cause) {
+            said
+        } else {
+            format!("{said}: {cause}")
+        }
+    })
+}
+
 /// Every queue that the configuration declares: the actors' and both ends'.
 pub fn queues_of(root: &Root) -> Vec<QueueSpec> {
-    let name = |name: &str| -> Arc<str> { format!("{}{name}", root.prefix).into() };
+    let name = |name: &str| -> Arc<str> { root.queue_of(name).into() };
     let ends = [
         (root.ends.happy_name(), root.ends.happy_retention()),
         (root.ends.error_name(), root.ends.error_retention()),
     ];
-    let is_end = |actor: &str| ends.iter().any(|(end, _)| *end == actor);
     let actors = root
         .actors
         .keys()
-        .filter(|actor| !is_end(actor))
+        .filter(|actor| !root.is_end(actor))
         .map(|actor| QueueSpec::new(name(actor)));
     let ends = ends.iter().map(|(end, retention)| QueueSpec {
         name: name(end),
@@ -201,7 +250,7 @@ fn view(root: &Root, actor: &Served<'_>) -> ActorView {
     let count = |number: NonZeroUsize| u32::try_from(number.get()).unwrap_or(u32::MAX);
     ActorView {
         name: actor.name.to_owned(),
-        queue: format!("{}{}", root.prefix, actor.name),
+        queue: root.queue_of(actor.name),
         replicas: count(actor.config.replicas),
         concurrency: count(actor.config.concurrency.max(actor.config.replicas)),
         pool: actor.pool.clone(),

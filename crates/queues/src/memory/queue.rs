@@ -183,7 +183,7 @@ impl State {
 
     /// Whether all of these can be put; after that [`put`](State::put) does not fail.
     pub(super) fn check(&self, messages: &[Put], max_bytes: Option<u64>) -> Result<(), QueueError> {
-        for Put { queue, body } in messages {
+        for Put { queue, body, .. } in messages {
             if !self.lines.contains_key(queue) {
                 return Err(QueueError::NoQueue {
                     queue: queue.to_string(),
@@ -204,7 +204,7 @@ impl State {
 
     pub(super) fn put(&mut self, messages: Vec<Put>) {
         let now = Instant::now();
-        for Put { queue, body } in messages {
+        for Put { queue, body, .. } in messages {
             if let Some(line) = self.lines.get_mut(&queue) {
                 line.put(body, now);
             }

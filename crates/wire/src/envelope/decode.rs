@@ -212,8 +212,14 @@ impl Envelope {
         &self.body
     }
 
+    /// The text of the route, where there is one.
+    pub(crate) fn route_text(&self) -> Option<&str> {
+        let route = self.route.as_ref()?;
+        Some(std::str::from_utf8(&self.body[route.place.clone()]).expect("checked by decode"))
+    }
+
     /// Whether the field stands there, as whatever.
-    pub(super) fn has(&self, name: usize) -> bool {
+    pub(crate) fn has(&self, name: usize) -> bool {
         self.members.value(name).is_some()
     }
 
@@ -296,7 +302,7 @@ fn read<T: DeserializeOwned>(text: &[u8]) -> Option<T> {
     serde_json::from_slice(text).ok()
 }
 
-pub(super) const FIELDS: [&str; 9] = [
+pub(crate) const FIELDS: [&str; 9] = [
     "id",
     "job_id",
     "parent_id",
@@ -307,17 +313,17 @@ pub(super) const FIELDS: [&str; 9] = [
     "attempt",
     "error",
 ];
-pub(super) const ID: usize = 0;
-pub(super) const JOB_ID: usize = 1;
+pub(crate) const ID: usize = 0;
+pub(crate) const JOB_ID: usize = 1;
 pub(super) const PARENT_ID: usize = 2;
-pub(super) const ROUTE: usize = 3;
-pub(super) const HEADERS: usize = 4;
+pub(crate) const ROUTE: usize = 3;
+pub(crate) const HEADERS: usize = 4;
 pub(super) const PAYLOAD: usize = 5;
 pub(super) const DEADLINE: usize = 6;
 pub(super) const ATTEMPT: usize = 7;
 pub(super) const ERROR: usize = 8;
 
-pub(super) const ROUTE_FIELDS: [&str; 3] = ["actors", "steps", "current"];
-pub(super) const ACTORS: usize = 0;
-pub(super) const STEPS: usize = 1;
-pub(super) const CURRENT: usize = 2;
+pub(crate) const ROUTE_FIELDS: [&str; 3] = ["actors", "steps", "current"];
+pub(crate) const ACTORS: usize = 0;
+pub(crate) const STEPS: usize = 1;
+pub(crate) const CURRENT: usize = 2;

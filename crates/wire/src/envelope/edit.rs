@@ -152,7 +152,7 @@ impl Envelope {
         Json::checked(edit.finish().into())
     }
 
-    pub(super) fn edit(&self) -> Edit<'_> {
+    pub(crate) fn edit(&self) -> Edit<'_> {
         Edit::new(&self.body, &self.members, &FIELDS)
     }
 

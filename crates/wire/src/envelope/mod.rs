@@ -12,6 +12,7 @@ mod replay;
 mod tests;
 
 pub use compose::{Draft, buried};
+pub(crate) use decode::{ACTORS, CURRENT, FIELDS, HEADERS, ID, JOB_ID, ROUTE, ROUTE_FIELDS, STEPS};
 pub use decode::{Envelope, Flaw, InvalidEnvelope};
 pub use edit::RouteRefused;
 pub use replay::{Replay, ReplayError};

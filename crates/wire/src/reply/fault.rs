@@ -92,7 +92,7 @@ impl Fault {
 }
 
 /// The text of a string, the JSON of anything else; `None` where nothing but blanks would be left.
-fn words(value: &Json) -> Option<String> {
+pub(crate) fn words(value: &Json) -> Option<String> {
     Some(plain(value)).filter(|text| !text.trim().is_empty())
 }
 

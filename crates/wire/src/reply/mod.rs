@@ -10,6 +10,7 @@ mod read;
 mod tests;
 
 pub use fault::Fault;
+pub(crate) use fault::words;
 pub use part::Part;
 pub use read::{BadReply, Protocol, ReplyStyle, read_reply};
 

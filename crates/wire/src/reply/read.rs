@@ -57,6 +57,12 @@ pub enum BadReply {
     /// An actor with `reply: envelope` got something else.
     #[error("the reply is not `{{payload, route?, headers?}}` or a list of these")]
     NotParts,
+    /// A runtime of Asya answered with something else than its frames.
+    #[error("the reply is not a list of frames of an Asya runtime: {why}")]
+    NotFrames {
+        /// What is missing or wrong.
+        why: &'static str,
+    },
 }
 
 /// Reads one frame of a handler. The result and other JSON in it are slices of `frame`.

@@ -19,21 +19,31 @@ use crate::{
     terminal::{self, Paint},
 };
 
-/// Sends messages again to the actor where they failed.
-pub(super) async fn redrive(args: &DeadPick, queue: &Arc<dyn Queue>, root: &Root) -> anyhow::Result<ExitCode> {
-    let prefix: Arc<str> = root.prefix.as_str().into();
-    each(args, queue, root, Deed::Redrive { prefix }).await
+/// Sends messages again to the actor where they failed; its queue is on `actors` where that is not the queue that the
+/// failed ones are on.
+pub(super) async fn redrive(
+    args: &DeadPick,
+    queue: &Arc<dyn Queue>,
+    end: &str,
+    actors: Option<&Arc<dyn Queue>>,
+    root: &Root,
+) -> anyhow::Result<ExitCode> {
+    let (root, actors) = (Arc::new(root.clone()), actors.cloned());
+    each(args, queue, end, Deed::Redrive { root, actors }).await
 }
 
 /// Removes messages for good.
-pub(super) async fn drop(args: &DeadPick, queue: &Arc<dyn Queue>, root: &Root) -> anyhow::Result<ExitCode> {
-    each(args, queue, root, Deed::Drop).await
+pub(super) async fn drop(args: &DeadPick, queue: &Arc<dyn Queue>, end: &str) -> anyhow::Result<ExitCode> {
+    each(args, queue, end, Deed::Drop).await
 }
 
 /// What is done to a message.
 #[derive(Debug, Clone)]
 enum Deed {
-    Redrive { prefix: Arc<str> },
+    Redrive {
+        root: Arc<Root>,
+        actors: Option<Arc<dyn Queue>>,
+    },
     Drop,
 }
 
@@ -47,8 +57,8 @@ struct Outcome {
     error: Option<String>,
 }
 
-async fn each(args: &DeadPick, queue: &Arc<dyn Queue>, root: &Root, deed: Deed) -> anyhow::Result<ExitCode> {
-    let end: Arc<str> = root.error_end().into();
+async fn each(args: &DeadPick, queue: &Arc<dyn Queue>, end: &str, deed: Deed) -> anyhow::Result<ExitCode> {
+    let end: Arc<str> = end.into();
     let mut work = Work {
         queue,
         end: &end,
@@ -154,10 +164,21 @@ impl Deed {
                 claim(queue, end, letter).await?.settle(Settle::Done).await?;
                 Ok("dropped")
             }
-            Self::Redrive { prefix } => {
+            Self::Redrive { root, actors } => {
                 let Replay { actor, body } = replay(letter)?;
-                let put = Put::new(format!("{prefix}{actor}"), body);
-                match claim(queue, end, letter).await?.forward(vec![put]).await {
+                let put = Put::new(root.queue_of(&actor), body);
+                let delivery = claim(queue, end, letter).await?;
+                let sent = match actors {
+                    None => delivery.forward(vec![put]).await,
+                    Some(actors) => match actors.put(vec![put]).await {
+                        Ok(()) => delivery.forward(Vec::new()).await,
+                        Err(error) => Err(ForwardError::Refused {
+                            delivery: Box::new(delivery),
+                            error,
+                        }),
+                    },
+                };
+                match sent {
                     Ok(()) => Ok("redriven"),
                     Err(ForwardError::Refused { delivery, error }) => {
                         delivery.settle(Settle::Again(Again::UNCOUNTED)).await?;

@@ -257,10 +257,7 @@ fn put(out: &mut Out, put: &Put) {
 }
 
 fn get_put(from: &mut In<'_>) -> io::Result<Put> {
-    Ok(Put {
-        queue: from.text()?,
-        body: from.body()?,
-    })
+    Ok(Put::new(from.text()?, from.body()?))
 }
 
 fn claim(out: &mut Out, claim: Claim) {

@@ -1,13 +1,13 @@
 //! What can go wrong on one connection, before it is known what that means for the call.
+//!
+//! The same for every dialect: a connection says what it met, and only here that becomes an error of the call.
 
 use std::{io, time::Duration};
 
 use crate::{BadAnswer, HandlerError, Side};
 
-use super::{options::SocketOptions, reader::ReadError};
-
 #[derive(Debug)]
-pub(super) enum Trouble {
+pub(crate) enum Trouble {
     /// It ended before all of the request was written.
     Unwritten(io::Error),
     /// It ended after that, and before any byte of a reply.
@@ -28,13 +28,12 @@ pub(super) enum Trouble {
 
 impl Trouble {
     /// Whether the same may be tried on a fresh connection: nothing has come back on this one.
-    pub(super) fn is_before_any_answer(&self) -> bool {
+    pub(crate) fn is_before_any_answer(&self) -> bool {
         matches!(self, Self::Unwritten(_) | Self::Unanswered(_))
     }
 
-    /// What it means for the call.
-    pub(super) fn of_call(self, options: &SocketOptions) -> HandlerError {
-        let handler = options.path.display().to_string();
+    /// What it means for the call to the handler with this address, whose frames have this cap.
+    pub(crate) fn of_call(self, handler: String, cap: u32) -> HandlerError {
         match self {
             Self::Unwritten(source) => HandlerError::Unreachable { handler, source },
             Self::Unanswered(source) | Self::Lost(source) => HandlerError::Lost { handler, source },
@@ -53,29 +52,18 @@ impl Trouble {
                 handler,
                 whose,
                 bytes,
-                cap: u64::from(options.max_frame),
+                cap: u64::from(cap),
             },
         }
     }
 
     /// What it means for a ping: there was no request, so none can have been lost.
-    pub(super) fn of_ping(self, options: &SocketOptions) -> HandlerError {
-        match self {
-            Self::Mute(after) => Self::Timeout(after).of_call(options),
-            Self::Unanswered(source) | Self::Lost(source) => Self::Unwritten(source).of_call(options),
-            other => other.of_call(options),
-        }
-    }
-
-    /// Where there is no request on the way.
-    pub(super) fn of_read(error: ReadError, at_end: fn(io::Error) -> Self) -> Self {
-        match error {
-            ReadError::Ended(source) => at_end(source),
-            ReadError::CutShort { got, of } => Self::Bad(BadAnswer::CutShort { got, of }),
-            ReadError::TooLarge { bytes } => Self::TooLarge {
-                whose: Side::Reply,
-                bytes,
-            },
-        }
+    pub(crate) fn of_ping(self, handler: String, cap: u32) -> HandlerError {
+        let same = match self {
+            Self::Mute(after) => Self::Timeout(after),
+            Self::Unanswered(source) | Self::Lost(source) => Self::Unwritten(source),
+            other => other,
+        };
+        same.of_call(handler, cap)
     }
 }
