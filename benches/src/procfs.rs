@@ -19,6 +19,25 @@ pub fn reset_peak() -> anyhow::Result<()> {
     fs::write("/proc/self/clear_refs", "5").context("cannot reset the peak of resident memory")
 }
 
+/// A process and all that it has started, and they in turn.
+pub fn tree(pid: u32) -> Vec<u32> {
+    let mut all = vec![pid];
+    let mut looked = 0;
+    while looked < all.len() {
+        let threads = fs::read_dir(format!("/proc/{}/task", all[looked]));
+        for thread in threads.into_iter().flatten().flatten() {
+            let children = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+            all.extend(
+                children
+                    .split_ascii_whitespace()
+                    .filter_map(|child| child.parse::<u32>().ok()),
+            );
+        }
+        looked += 1;
+    }
+    all
+}
+
 /// The processor time that all threads of a process have taken, ended ones too, in steps of 10 ms.
 pub fn cpu(pid: u32) -> anyhow::Result<Duration> {
     let path = format!("/proc/{pid}/stat");
@@ -79,6 +98,7 @@ mod tests {
         assert!(resident > 32 << 10, "{} bytes are held", held.len());
         assert!(peak(me).unwrap() >= resident);
         assert!(cpu_of_threads(me).unwrap() > before);
+        assert_eq!(tree(me), [me]);
         assert!(cpu(me).is_ok() && thread_waited().is_ok());
     }
 }

@@ -2,12 +2,25 @@
 
 use clap::{Args, Subcommand};
 
-use crate::shell::{self, cargo, command, root};
+use crate::{
+    setup,
+    shell::{self, cargo, command, root},
+};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Bench {
-    /// A hop: queue, handler, next queue; beside bare SQLite and a bare socket exchange.
-    Hop(Options),
+    /// A hop: queue, handler, next queue; beside a bare program on the same storage with the same handler.
+    Hop(Hop),
+}
+
+/// What the hop takes.
+#[derive(Debug, Args)]
+pub(crate) struct Hop {
+    /// What messages wait in; on `rabbitmq` also beside Celery and `FastStream`.
+    #[arg(long, default_value = "sqlite", value_parser = ["sqlite", "rabbitmq"])]
+    queue: String,
+    #[command(flatten)]
+    options: Options,
 }
 
 /// What every bench takes.
@@ -25,7 +38,11 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(bench: &Bench) -> anyhow::Result<()> {
-    let Bench::Hop(options) = bench;
+    let Bench::Hop(Hop { queue, options }) = bench;
+    if queue == "rabbitmq" {
+        setup::broker()?;
+        setup::environments()?;
+    }
     let build = [
         "build",
         "--release",
@@ -39,6 +56,8 @@ pub(crate) fn run(bench: &Bench) -> anyhow::Result<()> {
     let program = root().join("target/release/hop");
     let rounds = options.rounds.to_string();
     let words = [
+        "--queue",
+        queue,
         "--output",
         &options.output,
         "--rounds",

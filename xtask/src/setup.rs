@@ -46,10 +46,11 @@ const NPM_FOLDER: &str = "target/npm";
 /// Where the tests find a Python with OpenTelemetry's protobuf definitions.
 const OTLP: &str = "target/otlp";
 
-/// Installs its arguments. Debian's way to say that no package may start a service is a policy: where the machine has none
+/// Installs its arguments, with all words on standard error. Debian's way to say that no package may start a service is a policy: where the machine has none
 /// there is one meanwhile.
 const INSTALL: &str = r#"
 set -e
+exec >&2
 policy=/usr/sbin/policy-rc.d
 if [ ! -e "$policy" ]; then
     trap 'rm -f "$policy"' EXIT
@@ -60,7 +61,7 @@ fi
 apt-get update -qq
 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"
 for server in rabbitmq-server prometheus; do
-    case " $* " in *" $server "*) [ ! -d /run/systemd/system ] || systemctl --quiet disable "$server" ;; esac
+    case " $* " in *" $server "*) ! command -v systemctl >/dev/null || systemctl --quiet disable "$server" ;; esac
 done
 "#;
 
@@ -100,10 +101,18 @@ pub(crate) fn broker() -> anyhow::Result<()> {
     Installed::find().map(drop)
 }
 
-/// Whether Python has this module; without Python it comes with it.
-fn imports(module: &str) -> bool {
+/// Installs what virtual environments of Python need where it is missing.
+pub(crate) fn environments() -> anyhow::Result<()> {
+    if imports("ensurepip, venv") {
+        return Ok(());
+    }
+    install(&["python3-venv"])
+}
+
+/// Whether Python has these modules; without Python they come with it.
+fn imports(modules: &str) -> bool {
     Command::new("python3")
-        .args(["-c", &format!("import {module}")])
+        .args(["-c", &format!("import {modules}")])
         .stderr(Stdio::null())
         .status()
         .is_ok_and(|it| it.success())

@@ -20,7 +20,7 @@ use std::{path::PathBuf, time::Duration};
 use crate::{
     case::{Case, Stage, interleave},
     echo::{Echo, Intake},
-    figures::median,
+    figures::{float, median},
     floor,
     pin::Pins,
     product::{Process, Site},
@@ -184,9 +184,4 @@ impl Figures {
 
 fn cpu(processes: &[Process]) -> anyhow::Result<Duration> {
     processes.iter().map(Process::cpu).sum()
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a bench counts less than a float can")]
-fn float(count: u64) -> f64 {
-    count as f64
 }

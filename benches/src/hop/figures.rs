@@ -18,6 +18,12 @@ pub(crate) fn percentile(figures: &[f64], percent: usize) -> f64 {
     sorted.get(rank.saturating_sub(1)).copied().unwrap_or_default()
 }
 
+/// A count as a figure.
+#[expect(clippy::cast_precision_loss, reason = "a bench counts less than a float can")]
+pub(crate) fn float(count: u64) -> f64 {
+    count as f64
+}
+
 fn sorted(figures: &[f64]) -> Vec<f64> {
     let mut sorted = figures.to_vec();
     sorted.sort_by(f64::total_cmp);

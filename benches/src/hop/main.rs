@@ -1,4 +1,5 @@
-//! `hop`: a message from one queue through a handler to the next queue, beside bare `SQLite` and a bare socket exchange.
+//! `hop`: a message from one queue through a handler to the next queue, beside what a bare program does with the same
+//! storage and the same handler: `SQLite` in a file, or `RabbitMQ` (see [`rabbitmq`]).
 //!
 //! Rounds go over all cases, so a busy minute of the machine touches all of them; within a case the floor and the product
 //! take turns in who is first. What a figure is stands with its case: [`embedded`], [`latency`], [`idle`], [`ready`],
@@ -17,6 +18,7 @@ mod latency;
 mod payload;
 mod pin;
 mod product;
+mod rabbitmq;
 mod ready;
 mod report;
 
@@ -37,6 +39,9 @@ use report::Report;
 /// Measures a hop.
 #[derive(Debug, Parser)]
 struct Options {
+    /// What messages wait in.
+    #[arg(long, value_enum, default_value_t = Storage::Sqlite)]
+    queue: Storage,
     /// How to print what was found.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     output: Format,
@@ -57,10 +62,25 @@ enum Format {
     Json,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Storage {
+    Sqlite,
+    Rabbitmq,
+}
+
+impl Storage {
+    /// No round begins that might end after this.
+    fn limit(self) -> Duration {
+        match self {
+            Self::Sqlite => Duration::from_secs(330),
+            // Peers take their time to start.
+            Self::Rabbitmq => Duration::from_mins(11),
+        }
+    }
+}
+
 /// How long anything may take that takes a moment.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// No round begins that might end after this.
-const LIMIT: Duration = Duration::from_secs(330);
 
 fn main() -> anyhow::Result<()> {
     let options = Options::parse();
@@ -73,9 +93,15 @@ fn main() -> anyhow::Result<()> {
             stage.folder.display()
         );
     }
-    let mut cases = cases(&options.only);
+    let mut cases = match options.queue {
+        Storage::Sqlite => cases(&options.only),
+        Storage::Rabbitmq => rabbitmq::cases(&stage, &options.only)?,
+    };
+    if options.queue == Storage::Rabbitmq {
+        report.machine = format!("{}; {}", report.machine, rabbitmq::versions()?);
+    }
     ensure!(!cases.is_empty(), "no case begins with `{}`", options.only);
-    report.rounds = rounds(&mut cases, &stage, options.rounds)?;
+    report.rounds = rounds(&mut cases, &stage, options.rounds, options.queue.limit())?;
     report.rows = cases.iter().flat_map(|case| case.rows()).collect();
     report.rows.retain(|row| row.case.starts_with(&options.only));
     match options.output {
@@ -100,7 +126,7 @@ fn cases(only: &str) -> Vec<Box<dyn Case>> {
 }
 
 /// As many rounds as were asked for and as the time allows; how many that was.
-fn rounds(cases: &mut [Box<dyn Case>], stage: &Stage, asked: u32) -> anyhow::Result<u32> {
+fn rounds(cases: &mut [Box<dyn Case>], stage: &Stage, asked: u32, limit: Duration) -> anyhow::Result<u32> {
     let begun = Instant::now();
     for round in 0..asked {
         for case in &mut *cases {
@@ -111,7 +137,7 @@ fn rounds(cases: &mut [Box<dyn Case>], stage: &Stage, asked: u32) -> anyhow::Res
             eprintln!("round {} of {asked}: {names}: {found} ({took:.1} s)", round + 1);
         }
         let done = round + 1;
-        if done < asked && begun.elapsed() + begun.elapsed() / done > LIMIT {
+        if done < asked && begun.elapsed() + begun.elapsed() / done > limit {
             eprintln!("stopping after {done} rounds: another would take too long");
             return Ok(done);
         }

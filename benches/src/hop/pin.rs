@@ -44,8 +44,8 @@ impl Pins {
         match (self.asker.0, self.handler.0) {
             (Some(asker), Some(handler)) => {
                 format!(
-                    "embedded-1 and payload-100mb: product and floor on cpu {asker}, handler on cpu {handler}; the rest \
-                     not pinned"
+                    "one in flight and payload-100mb: product and floor on cpu {asker}, handler on cpu {handler}; the \
+                     rest not pinned"
                 )
             }
             _ => "nothing pinned".to_owned(),

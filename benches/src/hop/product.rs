@@ -107,15 +107,27 @@ impl Site {
 
     /// Starts the sidecar of the actor, its handler at [`socket`](Self::socket) of `name`.
     pub(crate) fn start(&self, name: &str, concurrency: usize, cpu: Cpu) -> anyhow::Result<Process> {
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
-        let config = self.folder().join(format!("{name}.yaml"));
-        let text = format!(
-            "queue: {QUEUE}\nactors:\n  {}:\n    handler: {{ socket: {name}.sock }}\n    concurrency: {concurrency}\nadmin: \
-             {{ listen: \"127.0.0.1:{port}\" }}\n",
+        let config = format!(
+            "queue: {QUEUE}\nactors:\n  {}:\n    handler: {{ socket: {name}.sock }}\n    concurrency: {concurrency}\n",
             message::ACTOR
         );
+        Process::start(self.folder(), name, &config, cpu)
+    }
+}
+
+/// A message for the actor's queue.
+pub(crate) fn put(body: Bytes) -> Put {
+    Put::new(message::ACTOR, body)
+}
+
+impl Process {
+    /// Starts one in a folder with this configuration; it is told where its admin server is.
+    pub(crate) fn start(folder: &Path, name: &str, config: &str, cpu: Cpu) -> anyhow::Result<Self> {
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+        let text = format!("{config}admin: {{ listen: \"127.0.0.1:{port}\" }}\n");
+        let config = folder.join(format!("{name}.yaml"));
         fs::write(&config, text)?;
-        let log = self.folder().join(format!("{name}.log"));
+        let log = folder.join(format!("{name}.log"));
         let mut command = Command::new(program("outrigger")?);
         command
             .arg("run")
@@ -127,21 +139,14 @@ impl Site {
         let begun = Instant::now();
         let child = cpu.with(|| command.spawn()).context("cannot start outrigger")?;
         let admin = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        Ok(Process {
+        Ok(Self {
             child,
             admin,
             log,
             begun,
         })
     }
-}
 
-/// A message for the actor's queue.
-pub(crate) fn put(body: Bytes) -> Put {
-    Put::new(message::ACTOR, body)
-}
-
-impl Process {
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
@@ -159,15 +164,21 @@ impl Process {
             if self.is_ready() {
                 return Ok(self.begun.elapsed());
             }
-            if let Some(status) = self.child.try_wait()? {
-                bail!("outrigger ended ({status}): {}", self.last_words());
-            }
+            self.check()?;
             ensure!(
                 self.begun.elapsed() < PATIENCE,
                 "outrigger is not ready: {}",
                 self.last_words()
             );
             thread::sleep(LOOK);
+        }
+    }
+
+    /// Fails where it has ended by itself.
+    pub(crate) fn check(&mut self) -> anyhow::Result<()> {
+        match self.child.try_wait()? {
+            Some(status) => bail!("outrigger ended ({status}): {}", self.last_words()),
+            None => Ok(()),
         }
     }
 

@@ -1,6 +1,6 @@
 //! What the bench prints: one JSON object, or a table.
 
-use std::{fs, path::Path, thread};
+use std::{collections::BTreeMap, fs, path::Path, thread};
 
 use serde::{Serialize, Serializer};
 
@@ -10,7 +10,7 @@ use crate::{case::Stage, pin::Pins};
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
     bench: &'static str,
-    machine: String,
+    pub(crate) machine: String,
     /// The load average of the minute before the run.
     load: f64,
     pub(crate) rounds: u32,
@@ -26,6 +26,8 @@ pub(crate) struct Row {
     pub(crate) ours: f64,
     #[serde(serialize_with = "maybe_short", skip_serializing_if = "Option::is_none")]
     pub(crate) floor: Option<f64>,
+    #[serde(serialize_with = "all_short", skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) peers: BTreeMap<&'static str, f64>,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) note: String,
 }
@@ -38,7 +40,15 @@ impl Row {
             unit,
             ours,
             floor: None,
+            peers: BTreeMap::new(),
             note: note.into(),
+        }
+    }
+
+    pub(crate) fn among(self, peers: impl Iterator<Item = (&'static str, f64)>) -> Self {
+        Self {
+            peers: peers.collect(),
+            ..self
         }
     }
 
@@ -83,6 +93,11 @@ impl Report {
             );
             table += line.trim_end();
             table += "\n";
+            for (name, value) in &row.peers {
+                let (value, ratio) = (in_short(*value), row.ours / value);
+                let line = format!("{:<24} {name:>10} {value:>10} {ratio:>6.2}  {}\n", "", row.unit);
+                table += &line;
+            }
         }
         table
             + &format!(
@@ -150,6 +165,10 @@ fn maybe_short<S: Serializer>(value: &Option<f64>, serializer: S) -> Result<S::O
     value.map(rounded).serialize(serializer)
 }
 
+fn all_short<S: Serializer>(values: &BTreeMap<&'static str, f64>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(values.iter().map(|(name, value)| (name, rounded(*value))))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,7 +178,11 @@ mod tests {
         let row = Row::new("ready", "ms", 12.345_678, "");
         let json = serde_json::to_string(&row).unwrap();
         assert_eq!(json, r#"{"case":"ready","unit":"ms","ours":12.35}"#);
-        let beside = serde_json::to_string(&row.beside(2.0)).unwrap();
-        assert_eq!(beside, r#"{"case":"ready","unit":"ms","ours":12.35,"floor":2.0}"#);
+        let row = row.beside(2.0).among([("celery", 1234.56)].into_iter());
+        let beside = serde_json::to_string(&row).unwrap();
+        assert_eq!(
+            beside,
+            r#"{"case":"ready","unit":"ms","ours":12.35,"floor":2.0,"peers":{"celery":1235.0}}"#
+        );
     }
 }

@@ -36,6 +36,12 @@ impl Installed {
         Ok(Self { home })
     }
 
+    /// Its version, such as `3.10.8`.
+    pub fn version(&self) -> String {
+        let name = self.home.file_name().unwrap_or_default().to_string_lossy();
+        name.rsplit_once('-').map_or("", |(_, version)| version).to_owned()
+    }
+
     pub(crate) fn home(&self) -> &Path {
         &self.home
     }

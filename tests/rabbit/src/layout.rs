@@ -35,6 +35,8 @@ pub(crate) struct Ports {
 
 /// A node's name; its port mapper knows no other.
 const NAME: &str = "outrigger@localhost";
+/// How Erlang finds the host of that name: without asking the machine, which may not know it or know another.
+const HOSTS: &str = "{host, {127,0,0,1}, [\"localhost\"]}.\n{lookup, [file]}.\n";
 /// The log of the node of that name.
 const LOG: &str = "log/outrigger@localhost.log";
 /// Lines of it in an error.
@@ -54,6 +56,7 @@ impl Layout {
         };
         fs::write(layout.path("rabbitmq.conf"), settings.file(layout.ports))?;
         fs::write(layout.path("enabled_plugins"), "[].\n")?;
+        fs::write(layout.path("hosts"), HOSTS)?;
         layout.make_cookie()?;
         layout.link_applications()?;
         Ok(layout)
@@ -166,6 +169,7 @@ impl Layout {
             .env("LANG", "C.UTF-8")
             .env("ERL_EPMD_PORT", self.ports.mapper.to_string())
             .env("ERL_EPMD_ADDRESS", "127.0.0.1")
+            .env("ERL_INETRC", self.path("hosts"))
             .env("RABBITMQ_NODENAME", NAME)
             .env("RABBITMQ_CONF_ENV_FILE", self.path("rabbitmq-env.conf"))
             .current_dir(&self.folder);

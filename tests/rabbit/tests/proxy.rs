@@ -4,10 +4,10 @@ use std::{
     io::{ErrorKind, Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use rabbit_node::{Node, Proxy, Settings, Trouble};
+use rabbit_node::{Proxy, Trouble};
 
 /// Answers every byte with itself.
 fn echo() -> SocketAddr {
@@ -95,7 +95,7 @@ fn trouble_is_the_same_for_the_same_seed() {
         let proxy = Proxy::between(echo()).unwrap();
         proxy.trouble(Trouble {
             seed,
-            bytes: 1..=1000,
+            bytes: 1..=200,
             delay: Duration::from_micros(200),
         });
         let lengths = (0..8).map(|_| {
@@ -108,7 +108,7 @@ fn trouble_is_the_same_for_the_same_seed() {
     let first = came(7);
     assert_eq!(first, came(7));
     assert_ne!(first, came(8));
-    assert!(first.iter().all(|length| *length <= 500), "{first:?}");
+    assert!(first.iter().all(|length| *length <= 100), "{first:?}");
 }
 
 #[test]
@@ -126,26 +126,12 @@ fn a_calm_line_leaves_new_connections_alone() {
 }
 
 #[test]
-fn a_broker_is_reached_through_the_line_until_it_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let node = Node::start(folder.path(), &Settings::default()).unwrap();
-    let proxy = Proxy::between(node.address()).unwrap();
-    let url = proxy.url(&node.url());
+fn a_url_leads_through_the_line_and_is_the_same_otherwise() {
+    let proxy = Proxy::between(echo()).unwrap();
+    let address = proxy.address();
     assert_eq!(
-        url,
-        node.url()
-            .replace(&node.address().to_string(), &proxy.address().to_string())
+        proxy.url("amqp://a:b@127.0.0.1:7/%2f?x=1"),
+        format!("amqp://a:b@{address}/%2f?x=1")
     );
-
-    let mut stream = connect(&proxy);
-    stream.write_all(b"AMQP\x00\x00\x09\x01").unwrap();
-    let mut head = [0; 3];
-    stream.read_exact(&mut head).unwrap();
-    assert_eq!(head, [1, 0, 0], "the broker begins");
-    proxy.refuse();
-    let begun = Instant::now();
-    while proxy.open() > 0 {
-        assert!(begun.elapsed() < Duration::from_secs(30), "a cut connection stays open");
-        thread::yield_now();
-    }
+    assert_eq!(proxy.url("amqp://127.0.0.1:7"), format!("amqp://{address}"));
 }
