@@ -75,12 +75,12 @@ fn act(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Init(args) => commands::init(&args),
         Command::Schema => commands::schema(),
         Command::Completions(args) => commands::completions(&args),
-        Command::Conformance(args) => runtime()?.block_on(commands::conformance(&args)),
+        Command::Conformance(args) => runtime(WORKERS)?.block_on(commands::conformance(&args)),
         Command::Exec(args) => Ok(commands::exec(args)),
         Command::Check(args) => commands::check(args.file.as_deref().or(config.as_deref()), &environment, args.output),
         Command::Up(args) => serve(args, config, &environment, Mode::Up),
         Command::Run(args) => serve(args, config, &environment, Mode::Run),
-        Command::Demo(args) => runtime()?.block_on(commands::demo::demo(&args, std::env::vars_os().collect())),
+        Command::Demo(args) => runtime(WORKERS)?.block_on(commands::demo::demo(&args, std::env::vars_os().collect())),
         Command::Send(args) => on_queue(config.as_deref(), &environment, async |loaded| {
             commands::send(&args, loaded).await
         }),
@@ -104,7 +104,7 @@ fn on_queue(
 ) -> anyhow::Result<ExitCode> {
     let loaded = load(file, environment)?;
     logs::init("warn", logs::Format::Text)?;
-    let runtime = runtime()?;
+    let runtime = runtime(WORKERS)?;
     let result = runtime.block_on(command(&loaded));
     runtime.shutdown_timeout(LAST_MOMENT);
     result
@@ -127,7 +127,10 @@ fn serve(
         .map(str::to_owned);
     let grace = args.grace.map(chassis::config::Duration::get);
     let handlers = std::env::vars_os().collect();
-    let runtime = runtime()?;
+    let runtime = runtime(match mode {
+        Mode::Up => WORKERS,
+        Mode::Run => SIDECAR_WORKERS,
+    })?;
     let result = runtime.block_on(commands::up::serve(&loaded, mode, only, grace, handlers));
     runtime.shutdown_timeout(LAST_MOMENT);
     result
@@ -144,12 +147,16 @@ fn warn(report: &chassis::config::Report) {
 }
 
 /// A small runtime: an idle sidecar costs little.
-fn runtime() -> anyhow::Result<Runtime> {
-    let built: io::Result<Runtime> = Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build();
+fn runtime(workers: usize) -> anyhow::Result<Runtime> {
+    let built: io::Result<Runtime> = Builder::new_multi_thread().worker_threads(workers).enable_all().build();
     built.context("cannot start the runtime")
 }
 
+/// For everything on a machine.
 const WORKERS: usize = 2;
+/// For the sidecar of one application: a second worker is woken for every task that the first could have begun, which costs
+/// a hop more than it gains.
+const SIDECAR_WORKERS: usize = 1;
 
 /// What still runs after a command is done is not waited for longer than this.
 const LAST_MOMENT: Duration = Duration::from_secs(1);

@@ -4,19 +4,23 @@
 //! holding it.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
+
+use lapin::Channel;
 
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::hold::Hold;
+use super::{hold::Hold, tags::Tags};
 use crate::QueueError;
 
 /// The meeting place of one consumer.
 #[derive(Debug)]
 pub(super) struct Desk {
+    pub(super) channel: Channel,
     state: Mutex<State>,
     /// Told when the taker should look again.
     taker: Notify,
@@ -27,14 +31,29 @@ pub(super) struct Desk {
 }
 
 #[derive(Debug)]
-struct State {
+pub(super) struct State {
     /// Came from the broker and were not handed out.
     ready: VecDeque<Arc<Hold>>,
-    endings: Vec<Ended>,
+    /// What the broker waits for, by tag.
+    pub(super) out: BTreeMap<u64, Out>,
+    pub(super) tags: Tags,
+    /// To be told to the broker.
+    pub(super) endings: Vec<Ended>,
+    /// Somebody tells it at this moment.
+    pub(super) telling: bool,
     credit: usize,
     /// Handed out and not settled.
     unsettled: usize,
     phase: Phase,
+}
+
+/// A delivery that the broker waits for.
+#[derive(Debug)]
+pub(super) struct Out {
+    pub(super) hold: Arc<Hold>,
+    since: Instant,
+    /// Something was done about its long stay.
+    noticed: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -68,19 +87,27 @@ pub(super) struct Ended {
 }
 
 /// What the intake has to do.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Work {
-    pub(super) endings: Vec<Ended>,
     pub(super) credit: usize,
     pub(super) leaving: bool,
+    /// The broker waits for nothing, and nobody tells it anything.
+    pub(super) is_done: bool,
 }
 
+/// A message whose channel was lost, and what was to be told of it.
+pub(super) type Lost = (Arc<Hold>, Option<(Ending, oneshot::Sender<()>)>);
+
 impl Desk {
-    pub(super) fn new(credit: usize) -> Self {
+    pub(super) fn new(channel: Channel, credit: usize) -> Self {
         Self {
+            channel,
             state: Mutex::new(State {
                 ready: VecDeque::new(),
+                out: BTreeMap::new(),
+                tags: Tags::default(),
                 endings: Vec::new(),
+                telling: false,
                 credit,
                 unsettled: 0,
                 phase: Phase::Open,
@@ -151,7 +178,7 @@ impl Desk {
         self.taker.notify_one();
     }
 
-    /// Asks for a delivery's ending to be told to the broker.
+    /// Lays a delivery's ending down, to be [told](Desk::tell) to the broker.
     ///
     /// # Errors
     /// The channel has gone: nobody will.
@@ -161,15 +188,48 @@ impl Desk {
             return Err(ended);
         }
         state.endings.push(ended);
-        drop(state);
-        self.intake.notify_one();
         Ok(())
     }
 
-    /// A message came.
+    /// A delivery came.
+    pub(super) fn given(&self, tag: u64, hold: Arc<Hold>) {
+        let mut state = self.lock();
+        state.tags.given(tag);
+        let since = Instant::now();
+        state.out.insert(
+            tag,
+            Out {
+                hold,
+                since,
+                noticed: false,
+            },
+        );
+    }
+
+    /// A message came that is to be handed out.
     pub(super) fn arrive(&self, hold: Arc<Hold>) {
         self.lock().ready.push_back(hold);
         self.taker.notify_one();
+    }
+
+    /// When the next delivery will have been out for `limit`.
+    pub(super) fn next_notice(&self, limit: Duration) -> Option<Instant> {
+        let state = self.lock();
+        let first = state.out.values().find(|out| !out.noticed)?;
+        first.since.checked_add(limit)
+    }
+
+    /// Deliveries that have been out for `limit`, each once.
+    pub(super) fn overdue(&self, limit: Duration) -> Vec<(u64, Arc<Hold>)> {
+        let mut state = self.lock();
+        let overdue = state.out.iter_mut().take_while(|(_, out)| out.since.elapsed() >= limit);
+        let fresh = overdue.filter(|(_, out)| !out.noticed);
+        fresh
+            .map(|(tag, out)| {
+                out.noticed = true;
+                (*tag, Arc::clone(&out.hold))
+            })
+            .collect()
     }
 
     /// Everything that came and was not handed out, to be given back.
@@ -178,12 +238,17 @@ impl Desk {
     }
 
     pub(super) fn work(&self) -> Work {
-        let mut state = self.lock();
+        let state = self.lock();
         Work {
-            endings: std::mem::take(&mut state.endings),
             credit: state.credit,
             leaving: matches!(state.phase, Phase::Leaving),
+            is_done: state.out.is_empty() && !state.telling,
         }
+    }
+
+    /// Has the intake look again.
+    pub(super) fn wake_intake(&self) {
+        self.intake.notify_one();
     }
 
     /// Waits until [`work`](Desk::work) is worth another look.
@@ -201,19 +266,33 @@ impl Desk {
         self.quiet.cancelled().await;
     }
 
-    /// The channel has gone; what was to be told to the broker.
-    pub(super) fn lose(&self, why: Option<Arc<str>>) -> Vec<Ended> {
+    /// The channel has gone: what was out, and what was to be told of it. Nothing where it is we who close.
+    pub(super) fn lose(&self, why: Option<Arc<str>>) -> Vec<Lost> {
         let mut state = self.lock();
+        let closed = why.is_none();
         state.phase = why.map_or(Phase::Closed, Phase::Lost);
         state.ready.clear();
-        let endings = std::mem::take(&mut state.endings);
+        let endings = std::mem::take(&mut state.endings).into_iter();
+        let mut endings: BTreeMap<u64, Ended> = endings.map(|ended| (ended.tag, ended)).collect();
+        let out = std::mem::take(&mut state.out);
         drop(state);
         self.fall_quiet();
         self.taker.notify_one();
-        endings
+        if closed {
+            return Vec::new();
+        }
+        let lost = out.into_iter().map(|(tag, out)| {
+            let pending = endings.remove(&tag).map(|ended| (ended.ending, ended.told));
+            (out.hold, pending)
+        });
+        lost.collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn is_leaving(state: &State) -> bool {
+        matches!(state.phase, Phase::Leaving)
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -61,7 +61,9 @@ enum Seat {
 /// What ending a message takes.
 #[derive(Debug)]
 pub(super) enum Farewell {
-    /// The broker is told; this tells when.
+    /// It is laid down there, to be told to the broker; the receiver hears when it was.
+    Tell(Arc<Desk>, oneshot::Receiver<()>),
+    /// The broker is told when the message comes again; this tells when.
     Told(oneshot::Receiver<()>),
     /// The copy in the lease queue is to be removed.
     Unpark(Arc<Lease>),
@@ -110,10 +112,13 @@ impl Hold {
                     ending,
                     told,
                 };
-                if let Err(ended) = desk.end(ended) {
-                    *seat = Seat::Adrift(Some((ending, ended.told)));
+                match desk.end(ended) {
+                    Ok(()) => Farewell::Tell(desk, heard),
+                    Err(ended) => {
+                        *seat = Seat::Adrift(Some((ending, ended.told)));
+                        Farewell::Told(heard)
+                    }
                 }
-                Farewell::Told(heard)
             }
             Seat::Parked { lease, stray } if ending == Ending::Requeue => {
                 *seat = Seat::Parked { lease, stray };

@@ -3,7 +3,6 @@
 //! A task of its own, so that messages which come again find their work, and acknowledgements go out, while nobody takes.
 
 use std::{
-    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -11,26 +10,24 @@ use std::{
 use bytes::Bytes;
 use futures_util::{
     StreamExt,
-    future::try_join_all,
     stream::{self, BoxStream, SelectAll},
 };
 use lapin::{
-    Channel, Error,
+    Error,
     message::Delivery,
-    options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions},
+    options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions},
     types::{FieldTable, ShortString},
 };
 use tokio::time::{sleep_until, timeout};
 
 use super::{
-    desk::{Desk, Ended, Ending, Work},
+    desk::{Desk, Work},
     hold::{Arrival, Came, Hold},
     link::ANSWER,
     marks::Marks,
     parking,
     queue::Shared,
     receipt::Handout,
-    tags::Tags,
     trouble::{self, Refusal},
 };
 
@@ -39,26 +36,15 @@ pub(super) struct Intake {
     shared: Arc<Shared>,
     queue: Arc<str>,
     desk: Arc<Desk>,
-    channel: Channel,
     /// The tags of our standing orders at the broker, and what they yield.
     orders: Vec<ShortString>,
     feed: SelectAll<Feed>,
     /// What all orders together let the broker send unasked.
     prefetch: u16,
-    tags: Tags,
-    /// What the broker waits for, by tag.
-    out: BTreeMap<u64, Out>,
 }
 
 /// The deliveries of an order; `None` at its end, which nobody asked for while it stands.
 type Feed = BoxStream<'static, Option<Result<Delivery, Error>>>;
-
-struct Out {
-    hold: Arc<Hold>,
-    since: Instant,
-    /// Something was done about its long stay.
-    noticed: bool,
-}
 
 /// Why the channel is of no use any more.
 enum Over {
@@ -86,17 +72,14 @@ impl From<Error> for Over {
 }
 
 impl Intake {
-    pub(super) fn new(shared: Arc<Shared>, queue: Arc<str>, desk: Arc<Desk>, channel: Channel) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, queue: Arc<str>, desk: Arc<Desk>) -> Self {
         Self {
             shared,
             queue,
             desk,
-            channel,
             orders: Vec::new(),
             feed: SelectAll::new(),
             prefetch: 0,
-            tags: Tags::default(),
-            out: BTreeMap::new(),
         }
     }
 
@@ -116,52 +99,43 @@ impl Intake {
         };
         let why = match over {
             Over::Left => {
-                let _ = timeout(ANSWER, self.channel.close(200, "done".into())).await;
+                let _ = timeout(ANSWER, self.desk.channel.close(200, "done".into())).await;
                 None
             }
             Over::Closed => None,
             Over::Lost(why) => Some(why),
         };
-        let lost = why.is_some();
-        let mut pending: BTreeMap<u64, Ended> = self
-            .desk
-            .lose(why)
-            .into_iter()
-            .map(|ended| (ended.tag, ended))
-            .collect();
-        if lost {
-            for (tag, out) in std::mem::take(&mut self.out) {
-                let pending = pending.remove(&tag).map(|ended| (ended.ending, ended.told));
-                self.shared.afloat.lost(out.hold, pending);
-            }
+        for (hold, pending) in self.desk.lose(why) {
+            self.shared.afloat.lost(hold, pending);
         }
     }
 
     /// One thing that happens.
     async fn serve(&mut self, closed: &tokio_util::sync::CancellationToken) -> Result<(), Over> {
+        self.desk.tell(&self.shared.afloat).await;
         let Work {
-            endings,
             credit,
             leaving,
+            is_done,
         } = self.desk.work();
-        if !endings.is_empty() {
-            self.tell(endings).await?;
-        }
         self.order(if leaving { 0 } else { self.wanted(credit) }).await?;
         if leaving {
             self.desk.fall_quiet();
-            if self.out.is_empty() {
+            if is_done {
                 return Err(Over::Left);
             }
         }
-        let notice = self.next_notice();
+        let limit = parking::notice_after(&self.shared.options);
+        let notice = self.desk.next_notice(limit);
         tokio::select! {
             biased;
             () = closed.cancelled() => Err(Over::Closed),
             () = self.desk.asked() => Ok(()),
             Some(delivery) = self.feed.next() => self.receive(delivery),
             () = due(notice) => {
-                self.notice();
+                for (tag, hold) in self.desk.overdue(limit) {
+                    parking::notice(&self.shared, &hold, tag);
+                }
                 Ok(())
             }
         }
@@ -189,9 +163,10 @@ impl Intake {
             return Ok(());
         }
         let more = wanted - self.prefetch;
-        self.channel.basic_qos(more, BasicQosOptions::default()).await?;
+        self.desk.channel.basic_qos(more, BasicQosOptions::default()).await?;
         let (queue, options) = (self.queue.as_ref().into(), BasicConsumeOptions::default());
         let order = self
+            .desk
             .channel
             .basic_consume(queue, "".into(), options, FieldTable::default());
         let order = order.await?;
@@ -203,7 +178,10 @@ impl Intake {
 
     async fn cancel(&mut self) -> Result<(), Error> {
         for tag in std::mem::take(&mut self.orders) {
-            self.channel.basic_cancel(tag, BasicCancelOptions::default()).await?;
+            self.desk
+                .channel
+                .basic_cancel(tag, BasicCancelOptions::default())
+                .await?;
         }
         // What was on its way when they were canceled.
         while let Some(delivery) = self.feed.next().await {
@@ -243,7 +221,6 @@ impl Intake {
             data,
             ..
         } = delivery;
-        self.tags.given(tag);
         let marks = Marks::read(&properties);
         let (queue, data) = (Arc::clone(&self.queue), Bytes::from(data));
         let came = Came {
@@ -255,88 +232,21 @@ impl Intake {
             tag,
         };
         let arrival = self.shared.afloat.arrive(&came, &self.desk);
-        let hold = match arrival {
+        match arrival {
             Arrival::New => {
                 let tally = marks.tally(&properties, self.shared.options.queue_type);
                 let hold = Arc::new(Hold::new(&came, data.clone(), marks, tally, Arc::clone(&self.desk)));
-                self.desk.arrive(Arc::clone(&hold));
-                hold
+                self.desk.given(tag, Arc::clone(&hold));
+                self.desk.arrive(hold);
             }
             Arrival::Resumed(hold) => {
                 tracing::debug!(queue = %self.queue, "a message came again that is still worked on");
-                hold
+                self.desk.given(tag, hold);
             }
             Arrival::Ended(ended) => {
-                let hold = Arc::clone(&ended.hold);
-                // The channel is ours, so the desk takes it.
+                self.desk.given(tag, Arc::clone(&ended.hold));
+                // The channel is ours, so the desk takes it; it is told before the next message is looked at.
                 let _ = self.desk.end(ended);
-                hold
-            }
-        };
-        let out = Out {
-            hold,
-            since: Instant::now(),
-            noticed: false,
-        };
-        self.out.insert(tag, out);
-    }
-
-    /// Tells the broker what has ended.
-    async fn tell(&mut self, endings: Vec<Ended>) -> Result<(), Over> {
-        let done = endings
-            .iter()
-            .filter(|ended| ended.ending == Ending::Done)
-            .map(|ended| ended.tag);
-        let acks = self.tags.finished(done.collect());
-        let back: Vec<u64> = endings
-            .iter()
-            .filter(|ended| ended.ending == Ending::Requeue)
-            .map(|ended| ended.tag)
-            .collect();
-        for tag in &back {
-            self.tags.returned(*tag);
-        }
-        let acks = try_join_all(acks.into_iter().map(|ack| {
-            let options = BasicAckOptions { multiple: ack.multiple };
-            self.channel.basic_ack(ack.tag, options)
-        }));
-        let nacks = try_join_all(back.into_iter().map(|tag| {
-            let options = BasicNackOptions {
-                requeue: true,
-                ..BasicNackOptions::default()
-            };
-            self.channel.basic_nack(tag, options)
-        }));
-        let told = tokio::try_join!(acks, nacks);
-        for ended in endings {
-            let Some(out) = self.out.remove(&ended.tag) else {
-                continue;
-            };
-            match &told {
-                // Whoever settled may have gone.
-                Ok(_) => drop(ended.told.send(())),
-                Err(_) => self.shared.afloat.lost(out.hold, Some((ended.ending, ended.told))),
-            }
-        }
-        told?;
-        Ok(())
-    }
-
-    /// When the next delivery will have been out for so long that something is to be done.
-    fn next_notice(&self) -> Option<Instant> {
-        let limit = parking::notice_after(&self.shared.options);
-        let first = self.out.values().find(|out| !out.noticed)?;
-        first.since.checked_add(limit)
-    }
-
-    fn notice(&mut self) {
-        let limit = parking::notice_after(&self.shared.options);
-        for (tag, out) in &mut self.out {
-            if out.since.elapsed() < limit {
-                break;
-            }
-            if !std::mem::replace(&mut out.noticed, true) {
-                parking::notice(&self.shared, &out.hold, *tag);
             }
         }
     }

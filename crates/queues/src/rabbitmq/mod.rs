@@ -8,6 +8,7 @@
 mod consumer;
 mod delay;
 mod desk;
+mod detached;
 mod hold;
 mod intake;
 mod link;
@@ -18,6 +19,7 @@ mod publisher;
 mod queue;
 mod receipt;
 mod tags;
+mod tell;
 mod topology;
 mod trim;
 mod trouble;

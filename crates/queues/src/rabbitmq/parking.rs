@@ -120,8 +120,9 @@ async fn park(shared: &Arc<Shared>, hold: Arc<Hold>, tag: u64) {
         ending: Ending::Done,
         told,
     };
-    if desk.end(ended).is_err() {
-        hold.leaves_stray();
+    match desk.end(ended) {
+        Ok(()) => desk.tell(&shared.afloat).await,
+        Err(_) => hold.leaves_stray(),
     }
     info!(queue = %hold.queue, lease = %lease.queue, "a long job is parked on the broker while its handler works");
     loop {

@@ -5,7 +5,12 @@
 //! is judged when all of its confirms are there, by the id that each message bears. Whatever waits while the
 //! channels are busy is the next batch, as with a group commit.
 
-use std::{collections::HashSet, io, sync::Arc, time::Duration};
+use std::{
+    collections::{HashSet, VecDeque},
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use chassis::lifecycle::Drain;
@@ -15,12 +20,13 @@ use lapin::{
     options::{BasicPublishOptions, ConfirmSelectOptions},
 };
 use tokio::{
-    sync::{Mutex, mpsc, oneshot},
+    sync::oneshot,
     time::{Instant, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    detached::Detached,
     link::Link,
     marks::{Marks, PutId},
     trouble::{self, Refusal},
@@ -58,7 +64,16 @@ pub(super) enum Sent {
 /// Hands parcels to the channels.
 #[derive(Debug)]
 pub(super) struct Publisher {
-    requests: mpsc::Sender<Request>,
+    waiting: Arc<Mutex<Waiting>>,
+    tasks: Drain,
+    closed: CancellationToken,
+}
+
+/// What waits for a channel, or the channels that wait for something: never both.
+#[derive(Debug)]
+struct Waiting {
+    requests: VecDeque<Request>,
+    idle: Vec<Worker>,
 }
 
 #[derive(Debug)]
@@ -68,59 +83,94 @@ struct Request {
 }
 
 impl Publisher {
-    /// Starts the channels' tasks; each opens its channel when it has something to put. They end when `closed` is set
-    /// or the publisher is dropped.
+    /// Opens nothing yet: each channel is opened when it has something to put.
     pub(super) fn new(link: &Arc<Link>, tasks: &Drain, closed: &CancellationToken) -> Self {
-        let (requests, inbox) = mpsc::channel(WAITING);
-        let inbox = Arc::new(Mutex::new(inbox));
-        for _ in 0..CHANNELS {
-            let worker = Worker {
-                link: Arc::clone(link),
-                inbox: Arc::clone(&inbox),
-                channel: None,
-                next: PutId {
-                    channel: fastrand::u64(..),
-                    number: 0,
-                },
-            };
-            let closed = closed.clone();
-            tasks.spawn("RabbitMQ publisher", async move {
-                closed.run_until_cancelled(worker.run()).await;
-            });
+        let worker = |_| Worker {
+            link: Arc::clone(link),
+            channel: None,
+            next: PutId {
+                channel: fastrand::u64(..),
+                number: 0,
+            },
+        };
+        let waiting = Waiting {
+            requests: VecDeque::new(),
+            idle: (0..CHANNELS).map(worker).collect(),
+        };
+        Self {
+            waiting: Arc::new(Mutex::new(waiting)),
+            tasks: tasks.clone(),
+            closed: closed.clone(),
         }
-        Self { requests }
     }
 
-    /// Puts parcels once, and says of each what became of it; `None` where the publisher has ended.
+    /// Puts parcels once, and says of each what became of it; `None` where the queue is closed.
+    ///
+    /// Whoever finds a channel idle puts its batch on it itself; what waits by then is put by a task.
     ///
     /// # Cancellation
     /// Dropping the future does not take back what was asked for.
     pub(super) async fn send(&self, parcels: Vec<Parcel>) -> Option<Vec<(Parcel, Sent)>> {
         let (answer, sent) = oneshot::channel();
-        self.requests.send(Request { parcels, answer }).await.ok()?;
-        sent.await.ok()
+        let worker = {
+            let mut waiting = lock(&self.waiting);
+            waiting.requests.push_back(Request { parcels, answer });
+            waiting.idle.pop()
+        };
+        if let Some(worker) = worker {
+            let (waiting, tasks, closed) = (Arc::clone(&self.waiting), self.tasks.clone(), self.closed.clone());
+            let batch = async move {
+                let work = worker.serve_one(&waiting);
+                if let Some(Some(worker)) = closed.run_until_cancelled(work).await {
+                    tasks.spawn("RabbitMQ publisher", async move {
+                        closed.run_until_cancelled(worker.serve(&waiting)).await;
+                    });
+                }
+            };
+            Detached::new("RabbitMQ publisher", &self.tasks, batch).await;
+        }
+        self.closed.run_until_cancelled(sent).await?.ok()
     }
 }
 
 /// One channel, or none at the moment.
+#[derive(Debug)]
 struct Worker {
     link: Arc<Link>,
-    inbox: Arc<Mutex<mpsc::Receiver<Request>>>,
     channel: Option<Channel>,
     next: PutId,
 }
 
 impl Worker {
-    async fn run(mut self) {
-        let mut batch = Vec::with_capacity(BATCH);
-        while self.inbox.lock().await.recv_many(&mut batch, BATCH).await > 0 {
+    /// Puts batches until nothing waits.
+    async fn serve(self, waiting: &Mutex<Waiting>) {
+        let mut worker = Some(self);
+        while let Some(busy) = worker {
+            worker = busy.serve_one(waiting).await;
+        }
+    }
+
+    /// Puts a batch of what waits; gives the worker back where there is more, else it is idle.
+    async fn serve_one(mut self, waiting: &Mutex<Waiting>) -> Option<Self> {
+        let batch: Vec<Request> = {
+            let mut waiting = lock(waiting);
+            let count = waiting.requests.len().min(BATCH);
+            waiting.requests.drain(..count).collect()
+        };
+        if !batch.is_empty() {
             let parcels: Vec<&Parcel> = batch.iter().flat_map(|request| &request.parcels).collect();
             let mut sent = self.put(&parcels).await.into_iter();
-            for Request { parcels, answer } in batch.drain(..) {
+            for Request { parcels, answer } in batch {
                 // Whoever asked may have gone.
                 let _ = answer.send(parcels.into_iter().zip(sent.by_ref()).collect());
             }
         }
+        let mut waiting = lock(waiting);
+        if waiting.requests.is_empty() {
+            waiting.idle.push(self);
+            return None;
+        }
+        Some(self)
     }
 
     async fn put(&mut self, parcels: &[&Parcel]) -> Vec<Sent> {
@@ -210,6 +260,10 @@ async fn write(channel: &Channel, parcel: &Parcel, id: PutId) -> Result<Publishe
         .await
 }
 
+fn lock(waiting: &Mutex<Waiting>) -> MutexGuard<'_, Waiting> {
+    waiting.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn judge(parcel: &Parcel, outcome: Result<Confirmation, Error>, is_returned: bool) -> Sent {
     match outcome {
         Ok(_) if is_returned => Sent::Unroutable,
@@ -244,8 +298,6 @@ const CONFIRM: Duration = Duration::from_secs(30);
 const CHANNELS: usize = 8;
 /// Requests that are put together, at most.
 const BATCH: usize = 64;
-/// Requests that wait before those who ask have to.
-const WAITING: usize = 1024;
 /// Bytes that are handed to the client at once; it copies them.
 const WINDOW: usize = 4 * 1024 * 1024;
 

@@ -152,9 +152,9 @@ impl Queue for RabbitQueue {
         if self.shared.topology.look(queue).await?.is_none() && !self.shared.topology.restore(queue).await? {
             return Err(missing());
         }
-        let (name, desk): (Arc<str>, _) = (queue.into(), Arc::new(Desk::new(credit)));
         let channel = self.shared.take.channel().await?;
-        let mut intake = Intake::new(Arc::clone(&self.shared), Arc::clone(&name), Arc::clone(&desk), channel);
+        let (name, desk): (Arc<str>, _) = (queue.into(), Arc::new(Desk::new(channel, credit)));
+        let mut intake = Intake::new(Arc::clone(&self.shared), Arc::clone(&name), Arc::clone(&desk));
         let opened = timeout(super::link::ANSWER, intake.open()).await;
         let opened = opened.map_err(|_| QueueError::Unavailable {
             why: format!("consume queue `{queue}`: RabbitMQ does not answer"),

@@ -1,16 +1,16 @@
 //! How a delivery ends: outputs first, then the input; and how it goes back.
 //!
-//! What was begun goes on in a task of its own, whoever waits for it or not.
+//! What was begun goes on, whether somebody waits for it or not.
 
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use tokio::sync::oneshot;
 use tracing::warn;
 
 use super::{
     delay,
     desk::{Desk, Ending},
+    detached::Detached,
     hold::{self, Farewell, Hold},
     marks::Marks,
     options::QueueType,
@@ -47,10 +47,10 @@ impl Handout {
     /// Gives it back, as if it had never been handed out.
     pub(super) fn give_back(self) {
         let settles = self.shared.settles.clone();
-        settles.spawn("RabbitMQ give back", async move {
-            // It was not handed out, so its outcome is nobody's.
-            let _ = self.put_back(Again::UNCOUNTED).await;
-        });
+        // It was not handed out, so nobody waits for its outcome.
+        drop(Detached::new("RabbitMQ give back", &settles, async move {
+            self.put_back(Again::UNCOUNTED).await
+        }));
     }
 
     async fn done(&self) -> Result<(), QueueError> {
@@ -120,6 +120,11 @@ impl Handout {
 
     async fn part(&self, farewell: Farewell) -> Result<(), QueueError> {
         match farewell {
+            Farewell::Tell(desk, heard) => {
+                desk.tell(&self.shared.afloat).await;
+                let told = self.shared.closed.run_until_cancelled(hold::told(heard)).await;
+                told.unwrap_or(Err(QueueError::Closed))
+            }
             Farewell::Told(heard) => {
                 let told = self.shared.closed.run_until_cancelled(hold::told(heard)).await;
                 told.unwrap_or(Err(QueueError::Closed))
@@ -152,48 +157,35 @@ struct RabbitReceipt(Handout);
 #[async_trait]
 impl Receipt for RabbitReceipt {
     async fn settle(self: Box<Self>, how: Settle) -> Result<(), QueueError> {
-        let (answer, heard) = oneshot::channel();
         let settles = self.0.shared.settles.clone();
-        settles.spawn("RabbitMQ settle", async move {
-            let settled = match how {
+        let settle = async move {
+            match how {
                 Settle::Done => self.0.done().await,
                 Settle::Again(again) => self.0.put_back(again).await,
-            };
-            drop(self);
-            let _ = answer.send(settled);
-        });
-        heard.await.unwrap_or(Err(QueueError::Closed))
+            }
+        };
+        Detached::new("RabbitMQ settle", &settles, settle).await
     }
 
     async fn forward(self: Box<Self>, outputs: Vec<Put>) -> Result<(), (QueueError, Option<Box<dyn Receipt>>)> {
-        let (answer, heard) = oneshot::channel();
         let settles = self.0.shared.settles.clone();
-        settles.spawn("RabbitMQ forward", async move {
-            let forwarded = match self.0.put_outputs(outputs).await {
-                Ok(()) => {
-                    let done = self.0.done().await;
-                    drop(self);
-                    done.map_err(|error| (error, None))
-                }
+        let forward = async move {
+            match self.0.put_outputs(outputs).await {
+                Ok(()) => self.0.done().await.map_err(|error| (error, None)),
                 Err(error @ (QueueError::NoQueue { .. } | QueueError::TooLarge { .. })) => {
                     Err((error, Some(self as Box<dyn Receipt>)))
                 }
                 Err(error) => Err((error, None)),
-            };
-            let _ = answer.send(forwarded);
-        });
-        heard.await.unwrap_or(Err((QueueError::Closed, None)))
+            }
+        };
+        Detached::new("RabbitMQ forward", &settles, forward).await
     }
 
     fn abandon(self: Box<Self>) {
-        if tokio::runtime::Handle::try_current().is_err() {
-            // The process ends: with its connection all goes back.
-            return;
-        }
         let settles = self.0.shared.settles.clone();
-        settles.spawn("RabbitMQ abandon", async move {
-            let _ = self.0.put_back(Again::lost(Duration::ZERO)).await;
-        });
+        drop(Detached::new("RabbitMQ abandon", &settles, async move {
+            self.0.put_back(Again::lost(Duration::ZERO)).await
+        }));
     }
 }
 

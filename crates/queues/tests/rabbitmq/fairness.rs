@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use lapin::{options::QueueDeleteOptions, types::FieldTable};
 use queues::{Again, Put, Queue, QueueSpec, Retention, Settle, rabbitmq::RabbitOptions};
 use rabbit_node::Proxy;
 use tokio::time::{Instant, sleep, timeout};
@@ -69,7 +70,7 @@ async fn a_message_that_cannot_wait_as_it_should_goes_back_and_holds_up_nobody()
         ..Default::default()
     };
     channel
-        .queue_declare(taken.as_str().into(), durable, Default::default())
+        .queue_declare(taken.as_str().into(), durable, FieldTable::default())
         .await
         .unwrap();
     put(&queue, &name, "a").await;
@@ -82,7 +83,7 @@ async fn a_message_that_cannot_wait_as_it_should_goes_back_and_holds_up_nobody()
     assert!(error.to_string().contains(&taken), "{error}");
     take(&mut consumer).await.settle(Settle::Done).await.unwrap();
     channel
-        .queue_delete(taken.as_str().into(), Default::default())
+        .queue_delete(taken.as_str().into(), QueueDeleteOptions::default())
         .await
         .unwrap();
     connection.close(200, "done".into()).await.unwrap();
