@@ -30,7 +30,7 @@ struct Broker {
 #[derive(Default)]
 struct State {
     places: HashMap<String, usize>,
-    lines: HashMap<usize, Proxy>,
+    open: HashMap<usize, (Arc<RabbitQueue>, Proxy)>,
 }
 
 impl Broker {
@@ -66,13 +66,18 @@ impl Harness for Broker {
             trim_every: Duration::from_millis(300),
             ..RabbitOptions::default()
         };
-        let queue: Arc<dyn Queue> = Arc::new(RabbitQueue::new(&url, Path::new("."), options)?);
-        state.lines.insert(address(&queue), line);
+        let opened = Arc::new(RabbitQueue::new(&url, Path::new("."), options)?);
+        let queue: Arc<dyn Queue> = opened.clone();
+        state.open.insert(address(&queue), (opened, line));
         Ok(queue)
     }
 
     async fn crash(&self, _place: &str, queue: Arc<dyn Queue>) -> Staged {
-        self.state.lock().unwrap().lines[&address(&queue)].refuse();
+        let (queue, line) = self.state.lock().unwrap().open.remove(&address(&queue)).unwrap();
+        queue.stage_crash();
+        // What a killed process had written is delivered still: its kernel does that.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        line.refuse();
         Staged::Done
     }
 

@@ -92,6 +92,14 @@ impl RabbitQueue {
         Ok(Self { shared })
     }
 
+    /// Ends this handle as its process would end it that is killed: nothing is written for it any more, nothing given back.
+    /// For tests; its connections are for the caller to cut.
+    #[doc(hidden)]
+    pub fn stage_crash(&self) {
+        self.shared.closing.cancel();
+        self.shared.closed.cancel();
+    }
+
     fn open(&self) -> Result<(), QueueError> {
         if self.shared.closing.is_cancelled() {
             Err(QueueError::Closed)
@@ -220,8 +228,7 @@ impl Queue for RabbitQueue {
 impl Drop for RabbitQueue {
     fn drop(&mut self) {
         // Without a farewell: a handle that is to be kept is closed.
-        self.shared.closing.cancel();
-        self.shared.closed.cancel();
+        self.stage_crash();
     }
 }
 
