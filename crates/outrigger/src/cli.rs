@@ -14,10 +14,16 @@ use crate::words::{Deadline, Header, Route, message_id};
 #[command(name = "outrigger", version, max_term_width = 100, arg_required_else_help = true)]
 pub struct Cli {
     /// The configuration file [default: `$OUTRIGGER_CONFIG`, `$CONFIG_FILE`, else `./outrigger.yaml`].
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", display_order = 0)]
     pub config: Option<PathBuf>,
     /// The queue's URL, over the configuration's: `sqlite:PATH`, `amqp://USER:PASSWORD@HOST/VHOST`.
-    #[arg(long = "queue", id = "queue-url", global = true, value_name = "URL")]
+    #[arg(
+        long = "queue",
+        id = "queue-url",
+        global = true,
+        value_name = "URL",
+        display_order = 0
+    )]
     pub queue_url: Option<String>,
     /// What to do.
     #[command(subcommand)]

@@ -43,6 +43,10 @@ fn the_help_names_every_command() {
               The configuration file [default: `$OUTRIGGER_CONFIG`, `$CONFIG_FILE`, else
               `./outrigger.yaml`]
 
+          --queue <URL>
+              The queue's URL, over the configuration's: `sqlite:PATH`,
+              `amqp://USER:PASSWORD@HOST/VHOST`
+
       -h, --help
               Print help (see a summary with '-h')
 
@@ -65,6 +69,8 @@ fn the_help_of_send_says_where_work_comes_from() {
     Options:
           --config <FILE>        The configuration file [default: `$OUTRIGGER_CONFIG`, `$CONFIG_FILE`,
                                  else `./outrigger.yaml`]
+          --queue <URL>          The queue's URL, over the configuration's: `sqlite:PATH`,
+                                 `amqp://USER:PASSWORD@HOST/VHOST`
           --payload <JSON>       One payload, as JSON; its bytes are passed on unchanged
           --file <FILE>          A payload a line; `-` is standard input. Of a file every line is
                                  checked before the first is sent
@@ -115,12 +121,12 @@ fn three_mistakes_are_three_errors_with_line_and_caret() {
     );
     let ran = desk.run(&["check"]).failed(78);
     assert_snapshot!(ran.err, @r"
-    error: `queue`: it has to begin with `sqlite:PATH` or `memory:`
+    error: `queue`: it has to begin with `sqlite:PATH`, `amqp://HOST`, `amqps://HOST` or `memory:`
       --> outrigger.yaml:1:8
        |
      1 | queue: kafka://broker
        |        ^^^^^^^^^^^^^^
-       = write `sqlite:PATH`, or leave it out for `sqlite:.outrigger/queue.db`
+       = write `sqlite:PATH` or `amqp://HOST`, or leave it out for `sqlite:.outrigger/queue.db`
 
     error: unknown key `handlr` in `actors.clean`
       --> outrigger.yaml:4:5

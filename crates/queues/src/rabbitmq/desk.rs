@@ -62,6 +62,8 @@ enum Phase {
     Open,
     /// The consumer has gone; what it handed out is still to be settled.
     Leaving,
+    /// No message comes any more though the consumer is there; what was handed out is still to be settled.
+    Stopped(Arc<str>),
     /// The channel has gone.
     Lost(Arc<str>),
     /// The queue was closed by this process.
@@ -123,7 +125,7 @@ impl Desk {
         let mut state = self.lock();
         match &state.phase {
             Phase::Closed => return Err(QueueError::Closed),
-            Phase::Lost(why) => {
+            Phase::Lost(why) | Phase::Stopped(why) => {
                 return Err(QueueError::Unavailable {
                     why: why.to_string(),
                     source: None,
@@ -170,6 +172,16 @@ impl Desk {
         }
         drop(state);
         self.intake.notify_one();
+    }
+
+    /// No message comes any more: takers are told why, and what was handed out is settled on this channel.
+    pub(super) fn stop(&self, why: Arc<str>) {
+        let mut state = self.lock();
+        if matches!(state.phase, Phase::Open) {
+            state.phase = Phase::Stopped(why);
+        }
+        drop(state);
+        self.taker.notify_one();
     }
 
     /// A delivery was settled, in whatever way.
@@ -241,7 +253,7 @@ impl Desk {
         let state = self.lock();
         Work {
             credit: state.credit,
-            leaving: matches!(state.phase, Phase::Leaving),
+            leaving: Self::is_leaving(&state),
             is_done: state.out.is_empty() && !state.telling,
         }
     }
@@ -289,7 +301,7 @@ impl Desk {
     }
 
     pub(super) fn is_leaving(state: &State) -> bool {
-        matches!(state.phase, Phase::Leaving)
+        matches!(state.phase, Phase::Leaving | Phase::Stopped(_))
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {

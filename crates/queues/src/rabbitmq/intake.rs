@@ -203,13 +203,23 @@ impl Intake {
                 Ok(())
             }
             Some(Err(error)) => Err(error.into()),
-            None => Err(Over::Lost(
-                format!(
+            None => {
+                let why = format!(
                     "RabbitMQ ended the consumer of queue `{}`: the queue was deleted, or is moving",
                     self.queue
-                )
-                .into(),
-            )),
+                );
+                // The order is no more; what it brought is acknowledged on this channel still.
+                self.orders.clear();
+                self.desk.stop(why.into());
+                let (shared, queue) = (Arc::clone(&self.shared), Arc::clone(&self.queue));
+                self.shared.tasks.spawn("RabbitMQ restore", async move {
+                    let restored = shared.closed.run_until_cancelled(shared.topology.restore(&queue)).await;
+                    if let Some(Err(error)) = restored {
+                        tracing::debug!(%queue, %error, "not declared again for now, the next who takes will try");
+                    }
+                });
+                Ok(())
+            }
         }
     }
 
