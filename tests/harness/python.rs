@@ -1,5 +1,6 @@
 //! Handlers in Python: the file that `up` starts its processes with, and processes that the tests start themselves.
 
+use std::os::unix::{fs::FileTypeExt, net::UnixStream};
 use std::{
     fs,
     path::Path,
@@ -105,7 +106,9 @@ impl Foreign {
         let child = command.stderr(Stdio::null()).spawn().expect("python3 starts");
         let foreign = Self { child };
         wait_until("the handler accepts", || {
-            std::os::unix::net::UnixStream::connect(socket).is_ok().then_some(())
+            let is_socket = socket.metadata().is_ok_and(|it| it.file_type().is_socket());
+            let accepts = !is_socket || UnixStream::connect(socket).is_ok();
+            (socket.exists() && accepts).then_some(())
         });
         foreign
     }

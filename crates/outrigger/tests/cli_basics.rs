@@ -69,9 +69,9 @@ fn the_help_of_send_says_where_work_comes_from() {
     Options:
           --config <FILE>        The configuration file [default: `$OUTRIGGER_CONFIG`, `$CONFIG_FILE`,
                                  else `./outrigger.yaml`]
+          --payload <JSON>       One payload, as JSON; its bytes are passed on unchanged
           --queue <URL>          The queue's URL, over the configuration's: `sqlite:PATH`,
                                  `amqp://USER:PASSWORD@HOST/VHOST`
-          --payload <JSON>       One payload, as JSON; its bytes are passed on unchanged
           --file <FILE>          A payload a line; `-` is standard input. Of a file every line is
                                  checked before the first is sent
           --envelopes <FILE>     A whole envelope a line, put on the route's first queue as it stands;

@@ -93,8 +93,6 @@ pub(super) struct Ended {
 pub(super) struct Work {
     pub(super) credit: usize,
     pub(super) leaving: bool,
-    /// The broker waits for nothing, and nobody tells it anything.
-    pub(super) is_done: bool,
 }
 
 /// A message whose channel was lost, and what was to be told of it.
@@ -254,8 +252,13 @@ impl Desk {
         Work {
             credit: state.credit,
             leaving: Self::is_leaving(&state),
-            is_done: state.out.is_empty() && !state.telling,
         }
+    }
+
+    /// Whether the broker waits for nothing, and nobody tells it anything.
+    pub(super) fn is_done(&self) -> bool {
+        let state = self.lock();
+        state.out.is_empty() && !state.telling
     }
 
     /// Has the intake look again.

@@ -304,7 +304,8 @@ pub(super) async fn told(heard: oneshot::Receiver<()>) -> Result<(), QueueError>
     }
 }
 
-/// How long a message that was finished while its channel was lost is waited for.
-const COMES_AGAIN: Duration = Duration::from_mins(1);
+/// How long a message that was finished while its channel was lost is waited for: longer than a consumer takes to be there
+/// again. A shutdown waits for it too.
+const COMES_AGAIN: Duration = Duration::from_secs(20);
 /// How long it is remembered that it was finished, should it come later than that.
 const KEPT: Duration = Duration::from_mins(10);

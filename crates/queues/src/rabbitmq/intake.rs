@@ -113,15 +113,12 @@ impl Intake {
     /// One thing that happens.
     async fn serve(&mut self, closed: &tokio_util::sync::CancellationToken) -> Result<(), Over> {
         self.desk.tell(&self.shared.afloat).await;
-        let Work {
-            credit,
-            leaving,
-            is_done,
-        } = self.desk.work();
+        let Work { credit, leaving } = self.desk.work();
         self.order(if leaving { 0 } else { self.wanted(credit) }).await?;
         if leaving {
             self.desk.fall_quiet();
-            if is_done {
+            // Asked now: a message may have come while the orders were canceled.
+            if self.desk.is_done() {
                 return Err(Over::Left);
             }
         }

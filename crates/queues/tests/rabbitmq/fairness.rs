@@ -186,3 +186,37 @@ async fn a_delay_queue_lives_on_for_as_long_as_it_is_used() {
     }
     queue.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn consumers_that_come_and_go_in_a_hurry_neither_lose_nor_double_a_message() {
+    let (url, options) = (broker(), options());
+    let queue = open(&url, &options);
+    let name = declare(&queue, &options, "work").await;
+    let sent: Vec<String> = (0..300).map(|n| n.to_string()).collect();
+    queue
+        .put(sent.iter().map(|body| Put::new(name.as_str(), body.clone())).collect())
+        .await
+        .unwrap();
+    let mut came = Vec::new();
+    while came.len() < sent.len() {
+        // Half of what the broker sends is not handed out, and on its way when the consumer goes.
+        let hasty = open(&url, &options);
+        let mut consumer = consume(&hasty, &name, 30).await;
+        for _ in 0..15 {
+            let Ok(delivery) = timeout(Duration::from_secs(2), consumer.take()).await else {
+                break;
+            };
+            let delivery = delivery.unwrap();
+            came.push(String::from_utf8_lossy(delivery.body()).into_owned());
+            delivery.settle(Settle::Done).await.unwrap();
+        }
+        drop(consumer);
+        timeout(Duration::from_secs(4), hasty.close())
+            .await
+            .expect("a close that waits for nothing");
+    }
+    came.sort_by_key(|body| body.parse::<usize>().unwrap());
+    assert_eq!(came, sent);
+    ready(&queue, &name, 0).await;
+    queue.close().await;
+}
