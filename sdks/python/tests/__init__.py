@@ -3,5 +3,6 @@
 import os
 import sys
 
-SOURCE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
-sys.path.insert(0, SOURCE)
+SDK = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+SOURCE = os.path.join(SDK, "src")
+sys.path[:0] = [SOURCE, os.path.dirname(SDK)]
