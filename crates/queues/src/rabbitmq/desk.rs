@@ -10,7 +10,6 @@ use std::{
 };
 
 use lapin::Channel;
-
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
