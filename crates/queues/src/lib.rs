@@ -19,5 +19,5 @@ pub mod sqlite;
 
 pub use delivery::{Again, Delivery, ForwardError, Receipt, Settle, Tally};
 pub use error::{BoxError, QueueError};
-pub use open::open;
+pub use open::{TRANSPORTS, open};
 pub use queue::{Browsed, Consumer, Promises, Put, Queue, QueueSpec, QueueStats, Retention};

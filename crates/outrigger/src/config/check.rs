@@ -10,6 +10,7 @@ use chassis::{
 };
 use handlers::HttpAddress;
 use messages::{ActorConfig, Ends};
+use queues::TRANSPORTS;
 use wire::{ReplyStyle, valid_actor};
 
 use super::Root;
@@ -231,13 +232,6 @@ fn listen_address(address: &str) -> Result<(), String> {
 
 /// Bit 31 of a frame's length marks control frames.
 const LARGEST_FRAME: u64 = (1 << 31) - 1;
-
-const TRANSPORTS: &str = match (cfg!(feature = "sqlite"), cfg!(feature = "rabbitmq")) {
-    (true, true) => "`sqlite:PATH`, `amqp://HOST`, `amqps://HOST` or `memory:`",
-    (true, false) => "`sqlite:PATH` or `memory:`",
-    (false, true) => "`amqp://HOST`, `amqps://HOST` or `memory:`",
-    (false, false) => "`memory:`",
-};
 
 #[cfg(test)]
 mod tests {
