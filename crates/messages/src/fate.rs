@@ -3,9 +3,9 @@
 //! Pure: no I/O, no clock, no chance; they come in as values. The rows of the table "What becomes of a message" in
 //! the protocol are the arms of [`Policy::after`]; [`routing`](crate::routing) says where outputs go.
 
-use std::{error::Error, iter::successors, time::Duration};
+use std::time::Duration;
 
-use chassis::guard::Backoff;
+use chassis::{guard::Backoff, telemetry::in_full};
 use handlers::HandlerError;
 use queues::Again;
 use wire::{Fault, Part, Reply, code};
@@ -145,12 +145,6 @@ pub(crate) fn fault(code: &str, message: impl Into<String>) -> Box<Fault> {
         code: Some(code.to_owned()),
         ..Fault::new(message)
     })
-}
-
-/// An error and its causes, in one line.
-pub(crate) fn in_full(error: &dyn Error) -> String {
-    let causes = successors(error.source(), |&cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// After a lost connection.

@@ -7,12 +7,15 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use chassis::telemetry::traces::{Event, Span, SpanKind, Tracer, Value, cut};
+use chassis::telemetry::{
+    in_full,
+    traces::{Event, Span, SpanKind, Tracer, Value, cut},
+};
 use handlers::HandlerError;
 use queues::{Again, Delivery};
 use wire::{Envelope, Interim, InvalidEnvelope, Reply, SpanId, TraceContext, TraceId, code};
 
-use crate::fate::{Tries, in_full};
+use crate::fate::Tries;
 
 /// Who makes the spans of the plane, and what they say of its queue.
 #[derive(Debug, Clone)]

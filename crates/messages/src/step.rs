@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chassis::lifecycle::Drain;
+use chassis::{lifecycle::Drain, telemetry::in_full};
 use handlers::{Call, MemberId, MemberStatus, Ownership, Pool, Slot};
 use jiff::Timestamp;
 use queues::{Again, Delivery, Put};
@@ -16,7 +16,7 @@ use crate::{
     Hop, Observer,
     dispatch::{Dispatch, Handover, Parcel, put_back},
     events::{Courier, Reporter},
-    fate::{Fate, Kind, Policy, Trial, Tries, fault, in_full},
+    fate::{Fate, Kind, Policy, Trial, Tries, fault},
     metrics::ActorMetrics,
     routing::{self, Output, Target},
     span::{HopSpan, Outcome, Tracing},

@@ -3,10 +3,12 @@
 //!
 //! Metrics of a plane live with the plane; here is only the registry that they share and what is true of any process.
 
+mod in_full;
 pub mod logs;
 mod metrics;
 mod otlp;
 mod process;
 pub mod traces;
 
+pub use in_full::in_full;
 pub use metrics::{Exposition, Metrics};

@@ -7,7 +7,7 @@ use chassis::{
     config::Loaded,
     guard::Backoff,
     lifecycle::{self, Drain, Health, Outcome},
-    telemetry::{Metrics, traces::Tracer},
+    telemetry::{Metrics, in_full, traces::Tracer},
 };
 use messages::{Observer, Plane, Tracing};
 use queues::{Queue, QueueError, QueueSpec};
@@ -197,17 +197,6 @@ async fn declare(queue: &dyn Queue, root: &Root, health: &Health) -> Result<(), 
             }
         }
     }
-}
-
-fn in_full(error: &dyn std::error::Error) -> String {
-    std::iter::successors(error.source(), |cause| cause.source()).fold(error.to_string(), |said, cause| {
-        let cause = cause.to_string();
-        if said.contains(&cause) {
-            said
-        } else {
-            format!("{said}: {cause}")
-        }
-    })
 }
 
 /// Every queue that the configuration declares: the actors' and both ends'.

@@ -13,7 +13,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use chassis::lifecycle::Drain;
+use chassis::{lifecycle::Drain, telemetry::in_full};
 use futures_util::future::join_all;
 use lapin::{
     Channel, Confirmation, Error, PublisherConfirm,
@@ -212,10 +212,6 @@ impl Worker {
         if let Some(channel) = self.channel.take().filter(|channel| channel.status().connected()) {
             return Ok(self.channel.insert(channel).clone());
         }
-        let in_full = |error: &dyn std::error::Error| match error.source() {
-            Some(source) => format!("{error}: {source}"),
-            None => error.to_string(),
-        };
         let channel = self.link.channel().await.map_err(|error| in_full(&error))?;
         let confirms = channel.confirm_select(ConfirmSelectOptions::default()).await;
         confirms.map_err(|error| in_full(&error))?;

@@ -17,7 +17,11 @@ use super::{
     settings::{Batch, Export},
     tls,
 };
-use crate::{guard::Backoff, lifecycle::Drain, telemetry::traces::Span};
+use crate::{
+    guard::Backoff,
+    lifecycle::Drain,
+    telemetry::{in_full, traces::Span},
+};
 
 /// Sends what comes through its outbox.
 pub(in crate::telemetry) struct Exporter {
@@ -227,10 +231,4 @@ fn passes(status: StatusCode) -> bool {
             | StatusCode::SERVICE_UNAVAILABLE
             | StatusCode::GATEWAY_TIMEOUT
     )
-}
-
-/// An error and its causes, in one line.
-fn in_full<E: std::error::Error + ?Sized>(error: &E) -> String {
-    let causes = std::iter::successors(error.source(), |&cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
