@@ -10,7 +10,11 @@ mod root;
 mod sources;
 mod survey;
 
-pub use rabbitmq::{DeclareQueues, RabbitMq};
-pub use root::{LongJobs, QueueType, Root};
+#[cfg(feature = "rabbitmq")]
+pub use rabbitmq::DeclareQueues;
+pub use rabbitmq::RabbitMq;
+pub use root::Root;
+#[cfg(feature = "rabbitmq")]
+pub use root::{LongJobs, QueueType};
 pub use sources::{QUEUE_FLAG, chosen_actor, load};
 pub use survey::survey;
