@@ -1,10 +1,13 @@
 //! The floor of a hop on `RabbitMQ`: what a plain program does with the client alone, without a crate of ours.
 //!
-//! `hop-bare URL IN OUT SOCKET PREFETCH` takes messages from the queue `IN`, `PREFETCH` at once, carries each payload to
+//! `hop-bare URL IN OUT SOCKET PREFETCH [EXCHANGE]` takes messages from the queue `IN`, `PREFETCH` at once, carries each payload to
 //! the handler and back over as many connections, publishes the answer to `OUT` (persistent, mandatory, through the
 //! default exchange), awaits the confirms in their order, and acknowledges up to the end of what is finished without a
 //! gap. Where the payload lies in a message is known beforehand: nothing is parsed. One thread beside the client's own, one
 //! connection to the broker.
+//!
+//! With an `EXCHANGE` it says to the broker what the product has to say: it publishes through that topic exchange, on a
+//! connection of its own, with an id and a trace. The difference is what the protocol costs, and not the product.
 //!
 //! What it leaves out is what a sidecar is for: routes, retries, deadlines, a broker that goes away, a handler that does.
 //!
@@ -25,10 +28,13 @@ use futures_util::{
     stream::{FuturesOrdered, FuturesUnordered},
 };
 use lapin::{
-    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties,
+    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, ExchangeKind,
     message::Delivery,
-    options::{BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions},
-    types::FieldTable,
+    options::{
+        BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions,
+        ExchangeDeclareOptions, QueueBindOptions,
+    },
+    types::{AMQPValue, FieldTable},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -43,6 +49,7 @@ struct Words {
     to: String,
     socket: PathBuf,
     prefetch: u16,
+    exchange: Option<String>,
 }
 
 /// A finished exchange: its connection is free again, the message is for the next queue.
@@ -52,6 +59,16 @@ struct Exchanged {
     message: Vec<u8>,
 }
 
+/// Where messages leave.
+struct Outlet {
+    channel: Channel,
+    /// Its connection, where it is not the one that takes.
+    own: Option<Connection>,
+    exchange: String,
+    queue: String,
+    properties: BasicProperties,
+}
+
 /// Finished deliveries, and up to where there is no gap.
 #[derive(Default)]
 struct Finished {
@@ -59,21 +76,23 @@ struct Finished {
     prefix: u64,
 }
 
-const USAGE: &str = "usage: hop-bare URL IN OUT SOCKET PREFETCH";
+const USAGE: &str = "usage: hop-bare URL IN OUT SOCKET PREFETCH [EXCHANGE]";
 /// What the frame of an answer begins with: its length.
 const HEAD: usize = 4;
 
 fn main() -> anyhow::Result<()> {
     let words: Vec<String> = env::args().skip(1).collect();
-    let [url, from, to, socket, prefetch] = &words[..] else {
+    let [url, from, to, socket, prefetch, exchange @ ..] = &words[..] else {
         bail!(USAGE)
     };
+    ensure!(exchange.len() <= 1, USAGE);
     let words = Words {
         url: url.clone(),
         from: from.clone(),
         to: to.clone(),
         socket: socket.into(),
         prefetch: prefetch.parse().context(USAGE)?,
+        exchange: exchange.first().cloned(),
     };
     let (leave, left) = oneshot::channel();
     thread::spawn(move || {
@@ -88,7 +107,7 @@ fn main() -> anyhow::Result<()> {
 async fn pass(words: &Words, mut left: oneshot::Receiver<()>) -> anyhow::Result<()> {
     let connection = Connection::connect(&words.url, ConnectionProperties::default()).await?;
     let channel = connection.create_channel().await?;
-    channel.confirm_select(ConfirmSelectOptions::default()).await?;
+    let outlet = Outlet::open(words, &channel).await?;
     channel.basic_qos(words.prefetch, BasicQosOptions::default()).await?;
     let mut free = Vec::new();
     for _ in 0..words.prefetch {
@@ -113,7 +132,7 @@ async fn pass(words: &Words, mut left: oneshot::Receiver<()>) -> anyhow::Result<
             Some(exchanged) = at_work.next() => {
                 let Exchanged { stream, tag, message } = exchanged?;
                 free.push(stream);
-                let confirm = publish(&channel, &words.to, &message).await?;
+                let confirm = outlet.publish(&message).await?;
                 confirms.push_back(confirm.map(move |confirmed| (tag, confirmed)));
             }
             Some((tag, confirmed)) = confirms.next() => {
@@ -128,6 +147,7 @@ async fn pass(words: &Words, mut left: oneshot::Receiver<()>) -> anyhow::Result<
             }
         }
     }
+    outlet.close().await?;
     Ok(connection.close(200, "done".into()).await?)
 }
 
@@ -164,15 +184,69 @@ async fn exchange(mut stream: UnixStream, delivery: Delivery) -> anyhow::Result<
     })
 }
 
-async fn publish(channel: &Channel, queue: &str, message: &[u8]) -> lapin::Result<lapin::PublisherConfirm> {
-    let mandatory = BasicPublishOptions {
-        mandatory: true,
-        ..BasicPublishOptions::default()
-    };
-    let persistent = BasicProperties::default().with_delivery_mode(2);
-    channel
-        .basic_publish("".into(), queue.into(), mandatory, message, persistent)
-        .await
+impl Outlet {
+    /// On the channel that takes, or, through an exchange, on a connection of its own.
+    async fn open(words: &Words, taking: &Channel) -> anyhow::Result<Self> {
+        let mut outlet = Self {
+            channel: taking.clone(),
+            own: None,
+            exchange: String::new(),
+            queue: words.to.clone(),
+            properties: BasicProperties::default().with_delivery_mode(2),
+        };
+        if let Some(exchange) = &words.exchange {
+            let own = Connection::connect(&words.url, ConnectionProperties::default()).await?;
+            outlet.channel = own.create_channel().await?;
+            outlet.own = Some(own);
+            outlet.exchange.clone_from(exchange);
+            outlet.bind().await?;
+            let trace = AMQPValue::LongString("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into());
+            let mut headers = FieldTable::default();
+            headers.insert("traceparent".into(), trace);
+            outlet.properties = outlet
+                .properties
+                .with_content_type("application/json".into())
+                .with_message_id("0af7651916cd43dd-1".into())
+                .with_headers(headers);
+        }
+        outlet.channel.confirm_select(ConfirmSelectOptions::default()).await?;
+        Ok(outlet)
+    }
+
+    async fn bind(&self) -> lapin::Result<()> {
+        let (exchange, queue) = (self.exchange.as_str(), self.queue.as_str());
+        let durable = ExchangeDeclareOptions {
+            durable: true,
+            ..ExchangeDeclareOptions::default()
+        };
+        let none = FieldTable::default();
+        self.channel
+            .exchange_declare(exchange.into(), ExchangeKind::Topic, durable, none.clone())
+            .await?;
+        let options = QueueBindOptions::default();
+        self.channel
+            .queue_bind(queue.into(), exchange.into(), queue.into(), options, none)
+            .await
+    }
+
+    async fn publish(&self, message: &[u8]) -> lapin::Result<lapin::PublisherConfirm> {
+        let mandatory = BasicPublishOptions {
+            mandatory: true,
+            ..BasicPublishOptions::default()
+        };
+        let (exchange, queue) = (self.exchange.as_str().into(), self.queue.as_str().into());
+        let properties = self.properties.clone();
+        self.channel
+            .basic_publish(exchange, queue, mandatory, message, properties)
+            .await
+    }
+
+    async fn close(self) -> lapin::Result<()> {
+        match self.own {
+            Some(own) => own.close(200, "done".into()).await,
+            None => Ok(()),
+        }
+    }
 }
 
 impl Finished {

@@ -1,13 +1,16 @@
 //! `classic-*`, `quorum-*`: hops a second with a payload of a kilobyte, beside a bare program on the same client.
 //!
-//! Ours: `outrigger run`, its `concurrency` the number in flight; the floor: `hop-bare`. Each is started, its queue is
-//! filled while the handler reads nothing, then the handler is let go, and the time runs from its first to its last
-//! request. In the end every message must be in the last queue, or there is no figure.
+//! Ours: `outrigger run`, its `concurrency` the number in flight; the floor: `hop-bare`; and, as a peer, `hop-bare` that
+//! says to the broker what the product has to say (a topic exchange, a second connection, an id and a trace), which shows
+//! how much of the distance is the protocol's. Each is started, its queue is filled while the handler reads nothing,
+//! then the handler is let go, and the time runs from its first to its last request. In the end every message must be in the
+//! last queue, or there is no figure.
 //!
 //! With one in flight the sides take turns, and the one that asks the handler has a processor and the handler another, for
 //! the floor and for ours alike; the broker is where the system has it. With 100 nothing is pinned.
 
 use std::{
+    collections::BTreeMap,
     io::{BufRead, BufReader},
     path::Path,
     process::{Child, Command, Stdio},
@@ -23,7 +26,7 @@ use super::{
     client::Message,
 };
 use crate::{
-    case::{Case, Stage, interleave, rest},
+    case::{Case, Stage, rest},
     echo::{Echo, Intake},
     figures::{float, median},
     pin::{Cpu, Pins},
@@ -39,8 +42,15 @@ pub(crate) struct Hops {
     in_flight: u16,
     broker: Rc<Broker>,
     count: u64,
-    ours: Vec<Figures>,
-    floor: Vec<Figures>,
+    found: BTreeMap<Side, Vec<Figures>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Side {
+    Ours,
+    Floor,
+    /// The floor with what the product's protocol asks for.
+    SameProtocol,
 }
 
 /// Of one side in one round.
@@ -68,6 +78,8 @@ const PAYLOAD: usize = 1024;
 const SPAN: Duration = Duration::from_secs(2);
 /// The least and the most messages of one.
 const COUNTS: (u64, u64) = (500, 60_000);
+/// The exchange of the bare program with the same protocol.
+const EXCHANGE: &str = "bench";
 /// How long one may take before it is given up.
 const LIMIT: Duration = Duration::from_mins(2);
 
@@ -79,8 +91,7 @@ impl Hops {
             in_flight,
             broker: Rc::clone(broker),
             count: 0,
-            ours: Vec::new(),
-            floor: Vec::new(),
+            found: BTreeMap::new(),
         }
     }
 
@@ -88,18 +99,30 @@ impl Hops {
     fn settle_count(&mut self, stage: &Stage) -> anyhow::Result<u64> {
         if self.count == 0 {
             self.count = COUNTS.0 * u64::from(self.in_flight.min(10));
-            let hops = self.bare(stage)?.hops;
+            let hops = self.bare(stage, None)?.hops;
             let second = Duration::from_secs_f64(hops).as_secs();
             self.count = (second * SPAN.as_secs()).clamp(COUNTS.0, COUNTS.1);
         }
         Ok(self.count)
     }
 
+    fn of(&self, side: Side) -> &[Figures] {
+        self.found.get(&side).map(Vec::as_slice).unwrap_or_default()
+    }
+
     fn pins(&self, stage: &Stage) -> Pins {
         if self.in_flight == 1 { stage.pins } else { Pins::NONE }
     }
 
-    fn bare(&self, stage: &Stage) -> anyhow::Result<Figures> {
+    fn measure(&self, stage: &Stage, side: Side) -> anyhow::Result<Figures> {
+        match side {
+            Side::Ours => self.product(stage),
+            Side::Floor => self.bare(stage, None),
+            Side::SameProtocol => self.bare(stage, Some(EXCHANGE)),
+        }
+    }
+
+    fn bare(&self, stage: &Stage, exchange: Option<&str>) -> anyhow::Result<Figures> {
         let folder = tempfile::Builder::new().prefix("hop-").tempdir_in(&stage.folder)?;
         let socket = folder.path().join("a.sock");
         let mut echo = Echo::start(std::slice::from_ref(&socket), Intake::Held, self.pins(stage).handler)?;
@@ -109,7 +132,8 @@ impl Hops {
         place.client().declare(to, self.kind)?;
         let prefetch = self.in_flight.to_string();
         let socket = socket.display().to_string();
-        let words = [place.url.as_str(), from, to, &socket, &prefetch];
+        let mut words = vec![place.url.as_str(), from, to, &socket, &prefetch];
+        words.extend(exchange);
         let bare = Bare::start(&words, self.pins(stage).asker)?;
         let id = bare.0.id();
         let figures = self.take(&place, &mut echo, to, || procfs::cpu(id))?;
@@ -177,31 +201,48 @@ impl Case for Hops {
 
     fn round(&mut self, stage: &Stage, round: u32) -> anyhow::Result<String> {
         let count = self.settle_count(stage)?;
-        let (floor, ours) = interleave(round, || self.bare(stage), || self.product(stage))?;
-        self.ours.push(ours);
-        self.floor.push(floor);
+        let mut sides = Side::ALL;
+        let turn = usize::try_from(round)? % sides.len();
+        sides.rotate_left(turn);
+        for side in sides {
+            let figures = self.measure(stage, side)?;
+            self.found.entry(side).or_default().push(figures);
+        }
+        let last = Side::ALL.map(|side| self.of(side).last().map_or(0.0, |figures| figures.hops));
+        let [ours, floor, same] = last;
         Ok(format!(
-            "{:.0} hops/s, floor {:.0}, of {count} messages",
-            ours.hops, floor.hops
+            "{ours:.0} hops/s, floor {floor:.0}, with the same protocol {same:.0}, of {count} messages"
         ))
     }
 
     fn rows(&self) -> Vec<Row> {
-        let middle = |all: &[Figures], of: fn(&Figures) -> f64| median(&all.iter().map(of).collect::<Vec<_>>());
-        let (ours, floor) = (middle(&self.ours, |it| it.hops), middle(&self.floor, |it| it.hops));
-        let rounds = self.ours.iter().zip(&self.floor);
-        let ratio = median(&rounds.map(|(ours, floor)| ours.hops / floor.hops).collect::<Vec<_>>());
-        let cpu = |all: &[Figures]| {
-            let (own, broker) = (middle(all, |it| it.cpu), middle(all, |it| it.broker));
+        let middle = |side, of: fn(&Figures) -> f64| median(&self.of(side).iter().map(of).collect::<Vec<_>>());
+        let hops = |side| middle(side, |it| it.hops);
+        let ratio = |side| {
+            let rounds = self.of(Side::Ours).iter().zip(self.of(side));
+            median(&rounds.map(|(ours, other)| ours.hops / other.hops).collect::<Vec<_>>())
+        };
+        let cpu = |side| {
+            let (own, broker) = (middle(side, |it| it.cpu), middle(side, |it| it.broker));
             format!("{own:.0} and the broker {broker:.0}")
         };
         let note = format!(
-            "{ratio:.2} of the floor of the same round (median); CPU-milliseconds per 1,000 hops: ours {}; floor {}",
-            cpu(&self.ours),
-            cpu(&self.floor)
+            "{:.2} of the floor of the same round (median), {:.2} of it with the same protocol; CPU-milliseconds per 1,000 \
+             hops: ours {}; floor {}; with the same protocol {}",
+            ratio(Side::Floor),
+            ratio(Side::SameProtocol),
+            cpu(Side::Ours),
+            cpu(Side::Floor),
+            cpu(Side::SameProtocol),
         );
-        vec![Row::new(self.names[0], "hops/s", ours, note).beside(floor)]
+        let row = Row::new(self.names[0], "hops/s", hops(Side::Ours), note);
+        let peer = ("bare-same-protocol", hops(Side::SameProtocol));
+        vec![row.beside(hops(Side::Floor)).among([peer].into_iter())]
     }
+}
+
+impl Side {
+    const ALL: [Self; 3] = [Self::Ours, Self::Floor, Self::SameProtocol];
 }
 
 impl Bare {
