@@ -11,6 +11,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("handlers", &["wire", "chassis"]),
     ("messages", &["wire", "chassis", "queues", "handlers"]),
     ("supervise", &["wire", "chassis", "handlers"]),
+    ("signals", &["wire", "chassis"]),
     // The runtime for handlers in Rust: it knows the wire by its documents alone, as those of other languages do.
     ("handler", &[]),
 ];

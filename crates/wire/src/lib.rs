@@ -15,6 +15,7 @@ mod number;
 mod object;
 pub mod problem;
 mod reply;
+pub mod signal;
 pub mod status;
 mod trace;
 

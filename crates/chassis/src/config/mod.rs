@@ -88,4 +88,5 @@ pub use schema::schema;
 pub use secret::Secret;
 pub use size::{ByteSize, ByteSizeError};
 pub use sources::Sources;
+pub use suggest::{list, nearest};
 pub use url::mask_urls;

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, path::Path, process::ExitCode};
 
 use chassis::config::{Finding, Loaded, mask_urls};
+use signals::Signals;
 
 use crate::{
     cli::Output,
@@ -53,15 +54,34 @@ fn summary(loaded: &Loaded<Root>) -> String {
         .file
         .as_deref()
         .map_or("the environment".into(), Path::to_string_lossy);
+    if let Some(signals) = root.signals()
+        && root.actors.is_empty()
+    {
+        let tests = human::count(signals.tests.len(), "routing test");
+        return format!("ok: {file}: signals, {}, {tests}", backends(&signals));
+    }
     let names: Vec<&String> = root.actors.keys().collect();
     let actors = match names.len() {
         0 => "no actors".to_owned(),
         number => format!("{} {}", human::count(number, "actor"), human::list(&names)),
     };
+    let signals = root
+        .signals()
+        .map(|signals| format!(", signals to {}", backends(&signals)));
     format!(
-        "ok: {file}: {actors}, queue `{}`, ends `{}` and `{}`",
+        "ok: {file}: {actors}, queue `{}`, ends `{}` and `{}`{}",
         mask_urls(&root.queue),
         root.queue_of(root.ends.happy_name()),
         root.error_end(),
+        signals.unwrap_or_default(),
     )
+}
+
+/// Which backends signals have.
+fn backends(signals: &Signals) -> String {
+    let names: Vec<&String> = signals.backends.keys().collect();
+    match names.len() {
+        0 => "no backends".to_owned(),
+        number => format!("{} {}", human::count(number, "backend"), human::list(&names)),
+    }
 }

@@ -21,6 +21,7 @@ impl Config for Root {
         for (name, config) in &self.actors {
             findings.within(["actors", name], |findings| actor(name, config, findings));
         }
+        self.check_signals(findings);
     }
 
     fn formats(formats: &mut Formats) {
@@ -32,9 +33,38 @@ impl Config for Root {
                 .map(drop)
                 .map_err(|error| error.to_string())
         });
+        signals::formats(formats);
         formats.add("log-level", |level| {
             logs::check(level).map_err(|error| error.to_string())
         });
+    }
+}
+
+impl Root {
+    fn check_signals(&self, findings: &mut Findings) {
+        if let Some(sidecar) = &self.sidecar {
+            findings.within("sidecar", |findings| sidecar.check(findings));
+        }
+        let Some(signals) = self.signals() else { return };
+        if self.signals.is_some() && self.has_older_signals() {
+            let older = [
+                ("sidecar", self.sidecar.is_some()),
+                ("routing", !self.routing.is_empty()),
+                ("backends", !self.backends.is_empty()),
+            ];
+            for (key, _) in older.iter().filter(|(_, set)| *set) {
+                let message = format!("`{key}` at the top and `signals` say the same thing twice");
+                findings.error(*key, message, format!("move it below `signals`, as `signals.{key}`"));
+            }
+        }
+        if self.signals.is_some() {
+            findings.within("signals", |findings| signals.check(findings));
+        } else {
+            // The listener stands below `sidecar` there, the rest at the top.
+            let (listeners, rest) = signals.halves();
+            findings.within("sidecar", |findings| listeners.check(findings));
+            rest.check(findings);
+        }
     }
 }
 

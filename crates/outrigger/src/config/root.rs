@@ -6,6 +6,10 @@ use chassis::telemetry::logs;
 use messages::{ActorConfig, Ends};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use signals::{
+    Signals,
+    config::{Backend, Rule, Sidecar},
+};
 
 use super::RabbitMq;
 
@@ -37,6 +41,18 @@ pub struct Root {
     /// of an end works on what ends there. Default none.
     #[schemars(extend("propertyNames" = { "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$", "x-help": "use letters, digits, `_` and `-`, at most 63, a letter or digit first" }))]
     pub actors: BTreeMap<String, ActorConfig>,
+    /// Where programs send their signal lines, and which backends get them. Default: nothing is taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signals: Option<Signals>,
+    /// An older spelling of `signals`, beside `routing` and `backends`. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sidecar: Option<Sidecar>,
+    /// An older spelling of `signals.routing`. Default none.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub routing: BTreeMap<String, Vec<Rule>>,
+    /// An older spelling of `signals.backends`. Default none.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub backends: BTreeMap<String, Backend>,
     /// Where the process can be watched.
     pub admin: Admin,
     /// What the process says on stderr.
@@ -53,6 +69,10 @@ impl Default for Root {
             rabbitmq: RabbitMq::default(),
             ends: Ends::default(),
             actors: BTreeMap::new(),
+            signals: None,
+            sidecar: None,
+            routing: BTreeMap::new(),
+            backends: BTreeMap::new(),
             admin: Admin::default(),
             log: Log::default(),
         }
@@ -71,6 +91,33 @@ impl Root {
     /// Whether an actor is one of the ends, where results and failures stay.
     pub fn is_end(&self, actor: &str) -> bool {
         actor == self.ends.happy_name() || actor == self.ends.error_name()
+    }
+
+    /// The telemetry plane, however it is spelt; `None` where nothing is said of it.
+    pub fn signals(&self) -> Option<Signals> {
+        if self.signals.is_some() || !self.has_older_signals() {
+            return self.signals.clone();
+        }
+        Some(Signals {
+            routing: self.routing.clone(),
+            backends: self.backends.clone(),
+            ..self.sidecar.clone().unwrap_or_default().signals()
+        })
+    }
+
+    /// Whether the telemetry plane is spelt as it used to be.
+    pub fn has_older_signals(&self) -> bool {
+        self.sidecar.is_some() || !self.routing.is_empty() || !self.backends.is_empty()
+    }
+
+    /// The address that the process can be watched on, and whether it was chosen.
+    pub fn admin_address(&self) -> (String, bool) {
+        let port = self.sidecar.as_ref().and_then(|sidecar| sidecar.health.metrics_port);
+        match (&self.admin.listen, port) {
+            (Some(listen), _) => (listen.clone(), true),
+            (None, Some(port)) => (format!("127.0.0.1:{port}"), true),
+            (None, None) => (self.admin.address().to_owned(), false),
+        }
     }
 
     /// The full name of the queue where failed messages end.

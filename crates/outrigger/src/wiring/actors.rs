@@ -62,7 +62,7 @@ const STOP_GRACE: Duration = Duration::from_secs(5);
 /// The actors that `mode` serves, in the configuration's order.
 ///
 /// # Errors
-/// None is left, or the one that was asked for has no handler that `run` could use.
+/// None is left and there is no other plane to run, or the one that was asked for has no handler that `run` could use.
 pub fn serve<'a>(root: &'a Root, mode: Mode, only: Option<&str>) -> anyhow::Result<Vec<Served<'a>>> {
     let mut served = Vec::new();
     for (name, config) in &root.actors {
@@ -82,7 +82,7 @@ pub fn serve<'a>(root: &'a Root, mode: Mode, only: Option<&str>) -> anyhow::Resu
             pool: Pool::new(name),
         });
     }
-    if served.is_empty() {
+    if served.is_empty() && (only.is_some() || root.signals().is_none()) {
         return Err(nothing_to_serve(root, mode, only).into());
     }
     Ok(served)

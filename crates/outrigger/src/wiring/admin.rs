@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context;
+use axum::Router;
 use chassis::{
     lifecycle::{Admin, AdminError, Drain, Health, Running},
     telemetry::Metrics,
@@ -30,11 +31,9 @@ pub struct ActorView {
 /// that the configuration names is an error.
 pub async fn start(
     root: &Root,
-    health: Health,
-    metrics: Metrics,
-    drain: Drain,
-    queue: Arc<dyn Queue>,
+    (health, metrics, drain, queue): (Health, Metrics, Drain, Arc<dyn Queue>),
     actors: Vec<ActorView>,
+    routes: Router,
 ) -> anyhow::Result<Running> {
     let build = || {
         let (queue, actors) = (queue.clone(), actors.clone());
@@ -45,9 +44,11 @@ pub async fn start(
             drain.clone(),
         )
         .plane("messages", move || describe(queue.clone(), actors.clone()))
+        .routes(routes.clone())
     };
-    match build().start(root.admin.address()).await {
-        Err(AdminError::InUse { address, .. }) if root.admin.listen.is_none() => {
+    let (address, is_chosen) = root.admin_address();
+    match build().start(&address).await {
+        Err(AdminError::InUse { address, .. }) if !is_chosen => {
             tracing::warn!(
                 address,
                 "admin address is taken, using a free port: set `admin.listen` to choose one"

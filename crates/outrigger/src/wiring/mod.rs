@@ -6,6 +6,7 @@
 mod actors;
 mod admin;
 mod python;
+mod reload;
 mod running;
 
 pub use actors::Mode;

@@ -1,8 +1,16 @@
 //! One running process: started in one call, drained in another.
 
-use std::{collections::BTreeMap, ffi::OsString, num::NonZeroUsize, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    num::NonZeroUsize,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context;
+use axum::Router;
 use chassis::{
     config::Loaded,
     guard::Backoff,
@@ -11,14 +19,16 @@ use chassis::{
 };
 use messages::{Observer, Plane, Tracing};
 use queues::{Queue, QueueError, QueueSpec};
+use signals::Signals;
 use supervise::{Console, Record, Style, Supervisor, clean_environment};
-use tracing::warn;
+use tracing::{info, warn};
 use wire::status::Unready;
 
 use super::{
     actors::{self, Launch, Mode, Served},
     admin::{self, ActorView},
     python,
+    reload::Reloader,
 };
 use crate::{config::Root, open};
 
@@ -44,6 +54,7 @@ pub struct Running {
     processes: Drain,
     /// The actors that are served.
     actors: Vec<String>,
+    signals: Option<Arc<signals::Plane>>,
     admin: lifecycle::Running,
     _launch: Option<Launch>,
 }
@@ -84,8 +95,13 @@ impl Running {
         if options.mode == Mode::Up {
             Record::clear_leftovers(&records).await;
         }
-        let queue = open::queue(loaded).await?;
-        let is_broker = open::is_broker(root);
+        // Without actors there is nothing to wait in a queue.
+        let queue = if served.is_empty() {
+            queues::open("memory:", &loaded.folder).await?
+        } else {
+            open::queue(loaded).await?
+        };
+        let is_broker = open::is_broker(root) && !served.is_empty();
         if !is_broker {
             queue.declare(&queues_of(root)).await?;
         }
@@ -107,7 +123,19 @@ impl Running {
             .filter_map(|(name, config)| Some((name, config.queue.as_ref()?)));
         let plane = named.fold(plane, |plane, (name, queue)| plane.with_queue(name, queue));
         let views = served.iter().map(|actor| view(root, actor)).collect();
-        let admin = admin::start(root, health.clone(), metrics, messages.clone(), queue.clone(), views).await?;
+        let signals = match root.signals() {
+            Some(config) => Some(start_signals(&config, loaded, &health, &metrics).await?),
+            None => None,
+        };
+        let mut routes = Router::new();
+        if let Some(plane) = &signals {
+            let environment = texts(&options.environment);
+            let reloader = Reloader::new(loaded, environment, Arc::clone(plane), health.clone());
+            reloader.follow(messages)?;
+            routes = reloader.routes();
+        }
+        let parts = (health.clone(), metrics, messages.clone(), queue.clone());
+        let admin = admin::start(root, parts, views, routes).await?;
         if is_broker {
             declare(&*queue, root, &health).await?;
         }
@@ -134,6 +162,7 @@ impl Running {
             messages: messages.clone(),
             processes: processes.clone(),
             actors,
+            signals,
             admin,
             _launch: launch,
         })
@@ -166,13 +195,37 @@ impl Running {
 
     /// Drains and stops everything, in order: intake, work in flight, handler processes, the queue, the admin server.
     pub async fn finish(self, grace: Option<Duration>) -> Outcome {
-        let outcome = self.messages.wait(grace).await;
+        let until = grace.map(|grace| Instant::now() + grace);
+        let mut outcome = self.messages.wait(grace).await;
         self.processes.begin();
         self.processes.wait(Some(PROCESSES_GRACE)).await;
         self.queue.close().await;
+        if let Some(signals) = self.signals {
+            // Last of the planes, as the others speak through it.
+            let rest = until.map(|until| until.saturating_duration_since(Instant::now()));
+            if signals.finish(rest).await == Outcome::Cut {
+                outcome = Outcome::Cut;
+            }
+        }
         self.admin.stop().await;
         outcome
     }
+}
+
+async fn start_signals(
+    config: &Signals,
+    loaded: &Loaded<Root>,
+    health: &Health,
+    metrics: &Metrics,
+) -> anyhow::Result<Arc<signals::Plane>> {
+    let plane = signals::Plane::start(config, &loaded.folder, health, metrics).await?;
+    for address in plane.addresses() {
+        info!(%address, "taking signals");
+    }
+    if let Some(unix) = &config.unix {
+        info!(socket = %loaded.folder.join(&unix.path).display(), "taking signals");
+    }
+    Ok(Arc::new(plane))
 }
 
 /// Declares what the configuration names, on a broker that may be away for now: it is waited for, and `/readyz` says so.

@@ -1,0 +1,18 @@
+//! What waits for a backend: bounded, shared among sources, and given out in batches.
+
+mod buffer;
+mod parcel;
+mod runner;
+
+pub(crate) use buffer::{Buffer, Limits};
+pub(crate) use parcel::Parcel;
+pub(crate) use runner::{Batch, Runner};
+
+#[cfg(test)]
+pub(crate) mod testing {
+    use super::{Batch, parcel::tests::parcel};
+
+    pub(crate) fn batch(source: &str, lines: &[&str]) -> Batch {
+        Batch::new(vec![parcel(source, lines)])
+    }
+}

@@ -1,0 +1,227 @@
+//! A backend's settings, in either spelling: beside its `type`, or below `config`.
+
+use std::{borrow::Cow, num::NonZeroUsize, path::PathBuf};
+
+use chassis::config::Duration;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize, Serializer, de::Error as _};
+use serde_json::{Map, Value};
+
+use super::{File, Http};
+
+/// Where lines go.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Backend {
+    /// Whether it is used. Default true.
+    pub enabled: bool,
+    /// What all backends have.
+    pub settings: Settings,
+    /// What it is, with its own settings.
+    pub kind: Kind,
+    /// As it was written, `config` unfolded; so that a rule can lay its own settings over it.
+    written: Map<String, Value>,
+    /// A key that means nothing here was given.
+    pub(super) has_priority: bool,
+}
+
+/// What all backends have.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Settings {
+    /// What is done with a line for which there is no room. Default: hold the sender back while the backend succeeds,
+    /// `drop_newest` while it fails.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub when_full: Option<WhenFull>,
+    /// Lines that wait for it, at most. Default that of `buffers`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_queue_size: Option<NonZeroUsize>,
+    /// How long a line waits for others to go with it. Default that of `buffers`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flush_interval: Option<Duration>,
+    /// So many lines do not wait any longer; and, where a request carries a batch, go together at most. Default that
+    /// of `buffers`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flush_batch_size: Option<NonZeroUsize>,
+    /// A file for lines that the backend refuses for good; relative to the configuration's folder. Default none: they are
+    /// counted and gone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dead_letter: Option<PathBuf>,
+}
+
+/// What is done with a line for which there is no room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WhenFull {
+    /// The sender is held back until there is.
+    Hold,
+    /// It is dropped.
+    DropNewest,
+    /// The one that has waited longest is dropped.
+    DropOldest,
+    /// Of those that come while more than half is full, fewer and fewer are kept.
+    Sample,
+}
+
+/// What a backend is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Kind {
+    /// Files.
+    File(File),
+    /// The standard output.
+    Stdout(Stdout),
+    /// Requests to a server.
+    Http(Http),
+    /// Nowhere: counted, and gone.
+    Blackhole,
+}
+
+/// How bytes are made fewer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Compression {
+    /// Not at all.
+    #[default]
+    None,
+    /// RFC 1952.
+    Gzip,
+}
+
+/// Lines on the standard output.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Stdout {}
+
+impl Backend {
+    /// Reads one from its members.
+    ///
+    /// # Errors
+    /// What is wrong with them, in one sentence.
+    fn read(mut written: Map<String, Value>) -> Result<Self, String> {
+        if let Some(below) = written.remove("config") {
+            match below {
+                Value::Object(below) => written.extend(below),
+                Value::Null => {}
+                _ => return Err("`config` has to be a mapping".to_owned()),
+            }
+        }
+        let mut own = written.clone();
+        let has_priority = own.remove("priority").is_some();
+        let enabled = match own.remove("enabled") {
+            None | Some(Value::Null) => true,
+            Some(Value::Bool(enabled)) => enabled,
+            Some(_) => return Err("`enabled` has to be true or false".to_owned()),
+        };
+        let Some(Value::String(name)) = own.remove("type") else {
+            return Err("`type` is missing".to_owned());
+        };
+        let mut shared = Map::new();
+        for key in SHARED {
+            if let Some(value) = own.remove(*key) {
+                shared.insert((*key).to_owned(), value);
+            }
+        }
+        let settings = from(shared)?;
+        let kind = match name.as_str() {
+            "file" | "filesystem" => Kind::File(from(own)?),
+            "stdout" | "console" => from::<Stdout>(own).map(Kind::Stdout)?,
+            "http" | "webhook" => Kind::Http(from(own)?),
+            "blackhole" => from::<Stdout>(own).map(|_| Kind::Blackhole)?,
+            other => return Err(format!("there is no backend of type `{other}`")),
+        };
+        Ok(Self {
+            enabled,
+            settings,
+            kind,
+            written,
+            has_priority,
+        })
+    }
+
+    /// The same backend with other settings.
+    ///
+    /// # Errors
+    /// What is wrong with them, in one sentence.
+    pub fn with(&self, settings: &Map<String, Value>) -> Result<Self, String> {
+        if settings.contains_key("type") {
+            return Err("a rule cannot change the `type` of a backend".to_owned());
+        }
+        let mut written = self.written.clone();
+        written.extend(settings.clone());
+        Self::read(written)
+    }
+}
+
+fn from<T: for<'de> Deserialize<'de>>(members: Map<String, Value>) -> Result<T, String> {
+    serde_json::from_value(Value::Object(members)).map_err(|error| error.to_string())
+}
+
+impl<'de> Deserialize<'de> for Backend {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let written = Map::deserialize(deserializer)?;
+        Self::read(written).map_err(D::Error::custom)
+    }
+}
+
+impl Serialize for Backend {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut shown = self.written.clone();
+        if let (Kind::Http(http), Some(headers)) = (&self.kind, shown.get_mut("headers")) {
+            *headers = serde_json::to_value(&http.headers).unwrap_or_default();
+        }
+        shown.serialize(serializer)
+    }
+}
+
+impl JsonSchema for Backend {
+    fn schema_name() -> Cow<'static, str> {
+        "Backend".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let members = |schema: Schema| match schema.to_value().get("properties") {
+            Some(Value::Object(members)) => members.clone(),
+            _ => Map::new(),
+        };
+        let shared = members(Settings::json_schema(generator));
+        let kinds: [(&[&str], Schema); 4] = [
+            (&["file", "filesystem"], File::json_schema(generator)),
+            (&["stdout", "console"], Stdout::json_schema(generator)),
+            (&["http", "webhook"], Http::json_schema(generator)),
+            (&["blackhole"], Stdout::json_schema(generator)),
+        ];
+        let alternatives = kinds.into_iter().map(|(names, schema)| {
+            let mut below = members(schema);
+            below.extend(shared.clone());
+            let mut all = below.clone();
+            all.insert("type".into(), serde_json::json!({ "enum": names, "description": "What it is." }));
+            all.insert(
+                "enabled".into(),
+                serde_json::json!({ "type": "boolean", "default": true, "description": "Whether it is used. Default true." }),
+            );
+            all.insert("priority".into(), serde_json::json!({ "description": "Without meaning here." }));
+            all.insert(
+                "config".into(),
+                serde_json::json!({
+                    "type": "object", "additionalProperties": false, "properties": below,
+                    "description": "Its settings, where they do not stand beside `type`.",
+                }),
+            );
+            serde_json::json!({
+                "type": "object", "additionalProperties": false, "required": ["type"], "properties": all,
+            })
+        });
+        json_schema!({
+            "description": "Where lines go.",
+            "oneOf": alternatives.collect::<Vec<_>>(),
+        })
+    }
+}
+
+/// The keys of [`Settings`].
+const SHARED: &[&str] = &[
+    "when_full",
+    "max_queue_size",
+    "flush_interval",
+    "flush_batch_size",
+    "dead_letter",
+];

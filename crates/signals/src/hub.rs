@@ -1,0 +1,92 @@
+//! What all connections share: where lines go at the moment, and what is counted.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use arc_swap::ArcSwap;
+
+use crate::{
+    batch::{Buffer, Parcel},
+    config::Backend,
+    metrics::{BackendMetrics, Metrics},
+    routing::Routes,
+};
+
+/// What all connections share.
+#[derive(Debug)]
+pub(crate) struct Hub {
+    table: ArcSwap<Table>,
+    pub(crate) metrics: Metrics,
+}
+
+/// Where lines go at the moment. The backends of a table that nobody holds any more are brought to their end.
+#[derive(Debug)]
+pub(crate) struct Table {
+    pub(crate) routes: Routes<usize>,
+    pub(crate) backends: Vec<Arc<Outlet>>,
+}
+
+/// The way to one backend. When nobody holds it any more, its buffer is closed.
+#[derive(Debug)]
+pub(crate) struct Outlet {
+    pub(crate) name: Arc<str>,
+    /// What it was made of.
+    pub(crate) config: Backend,
+    pub(crate) buffer: Arc<Buffer>,
+    pub(crate) metrics: BackendMetrics,
+    dropped: Metrics,
+}
+
+impl Hub {
+    pub(crate) fn new(metrics: Metrics) -> Self {
+        Self {
+            table: ArcSwap::from_pointee(Table::empty()),
+            metrics,
+        }
+    }
+
+    pub(crate) fn table(&self) -> Arc<Table> {
+        self.table.load_full()
+    }
+
+    /// Puts another table in its place.
+    pub(crate) fn set_table(&self, table: Table) {
+        self.table.store(Arc::new(table));
+    }
+}
+
+impl Table {
+    /// Nothing goes anywhere.
+    pub(crate) fn empty() -> Self {
+        Self {
+            routes: Routes::new(&BTreeMap::new(), Vec::new(), |_| None),
+            backends: Vec::new(),
+        }
+    }
+}
+
+impl Outlet {
+    pub(crate) fn new(name: Arc<str>, config: Backend, buffer: Arc<Buffer>, metrics: &Metrics) -> Self {
+        Self {
+            metrics: metrics.backend(&name),
+            name,
+            config,
+            buffer,
+            dropped: metrics.clone(),
+        }
+    }
+
+    /// Lays lines down for the backend, as its buffer has it.
+    pub(crate) async fn push(&self, parcel: Parcel) {
+        let lines = parcel.lines;
+        let lost = self.buffer.push(parcel).await;
+        self.dropped.dropped("buffer_full", lost.full);
+        self.dropped.dropped("sampled", lost.sampled);
+        self.metrics.routed(lines.saturating_sub(lost.full + lost.sampled));
+    }
+}
+
+impl Drop for Outlet {
+    fn drop(&mut self) {
+        self.buffer.close();
+    }
+}

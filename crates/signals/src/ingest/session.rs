@@ -1,0 +1,120 @@
+//! What a connection has said of itself: who it is, whether it may speak, how far it has come.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use chassis::config::Secret;
+use subtle::ConstantTimeEq;
+use tracing::warn;
+use wire::signal::{Control, ControlKind, Line, Wrong};
+
+use super::{Piece, sorter::Sorter};
+use crate::hub::Hub;
+
+/// One connection's lines, taken in their order.
+#[derive(Debug)]
+pub(super) struct Session {
+    hub: Arc<Hub>,
+    pub(super) sorter: Sorter,
+    peer: String,
+    /// What has to be known, until it was.
+    secret: Option<Secret>,
+    refused: bool,
+    /// Lines since the hello that asked to be told of them.
+    acked: Option<u64>,
+    /// When something was said of a wrong line, and how many there were since.
+    said: Option<Instant>,
+    unsaid: usize,
+}
+
+/// Between words about wrong lines.
+const PAUSE: Duration = Duration::from_secs(1);
+
+impl Session {
+    pub(super) fn new(hub: &Arc<Hub>, peer: String, secret: Option<Secret>) -> Self {
+        Self {
+            hub: Arc::clone(hub),
+            sorter: Sorter::new(hub),
+            peer,
+            secret,
+            refused: false,
+            acked: None,
+            said: None,
+            unsaid: 0,
+        }
+    }
+
+    /// Whether it still has to say who it is.
+    pub(super) fn is_strange(&self) -> bool {
+        self.secret.is_some()
+    }
+
+    /// Whether it is to be closed at once.
+    pub(super) fn is_refused(&self) -> bool {
+        self.refused
+    }
+
+    /// Lines since the hello that asked to be told of them.
+    pub(super) fn acked(&self) -> Option<u64> {
+        self.acked
+    }
+
+    /// The next piece of its stream.
+    pub(super) fn take(&mut self, piece: Piece<'_>) {
+        if self.refused {
+            return;
+        }
+        if let Some(lines) = &mut self.acked {
+            *lines += 1;
+        }
+        let read = match piece {
+            Piece::Line([]) if self.secret.is_none() => return,
+            Piece::Line(line) => Line::read(line).map(|read| (line, read)),
+            Piece::TooLong => Err(Wrong::TooLong),
+        };
+        if let Some(secret) = self.secret.take() {
+            let hello = match &read {
+                Ok((_, Line::Control(control))) if control.kind == ControlKind::Hello => control,
+                _ => return self.refuse("its first line is no hello"),
+            };
+            let said = hello.greeting().secret.unwrap_or_default();
+            if !bool::from(said.as_bytes().ct_eq(secret.expose().as_bytes())) {
+                return self.refuse("its secret is wrong");
+            }
+        }
+        match read {
+            Ok((line, Line::Data(record))) => self.sorter.take(line, &record),
+            Ok((_, Line::Control(control))) => self.greet(&control),
+            Err(wrong) => self.wrong(wrong),
+        }
+    }
+
+    fn greet(&mut self, control: &Control<'_>) {
+        if control.kind == ControlKind::Hello && control.greeting().ack {
+            self.acked = Some(0);
+        }
+    }
+
+    /// It did not say in time who it is.
+    pub(super) fn keeps_silent(&mut self) {
+        self.refuse("it does not say who it is");
+    }
+
+    fn refuse(&mut self, why: &str) {
+        self.refused = true;
+        self.hub.metrics.dropped("auth_failed", 1);
+        warn!(peer = self.peer, why, "a connection is refused");
+    }
+
+    fn wrong(&mut self, wrong: Wrong) {
+        self.hub.metrics.wrong(wrong);
+        self.unsaid += 1;
+        if self.said.is_none_or(|said| said.elapsed() >= PAUSE) {
+            self.said = Some(Instant::now());
+            let lines = std::mem::take(&mut self.unsaid);
+            warn!(peer = self.peer, lines, reason = wrong.reason(), error = %wrong, "a line is of no use");
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! Lays the lines of one connection down in front of their backends.
+//!
+//! Lines are sorted while they are read, without waiting; the parcels that come of a read are then handed over, and that
+//! waits where a backend holds senders back.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
+
+use wire::signal::Record;
+
+use crate::{
+    batch::Parcel,
+    hub::{Hub, Table},
+    metrics::Source,
+    routing::{Missed, Way},
+};
+
+/// Sorts the lines of one connection.
+#[derive(Debug)]
+pub(super) struct Sorter {
+    hub: Arc<Hub>,
+    table: Arc<Table>,
+    lanes: Vec<Lane>,
+    by_source: HashMap<Arc<str>, usize>,
+    /// The lane of the line before.
+    last: usize,
+    parcels: Vec<(usize, Parcel)>,
+    reached: Vec<usize>,
+    missed: Misses,
+    now: (SystemTime, Instant),
+}
+
+/// The lines of one source.
+#[derive(Debug)]
+struct Lane {
+    source: Arc<str>,
+    account: Arc<Source>,
+    way: Option<Arc<Way<usize>>>,
+    received: usize,
+    /// Which parcel is for which backend.
+    parcels: Vec<(usize, usize)>,
+}
+
+/// Lines that reach nobody.
+#[derive(Debug, Default)]
+struct Misses {
+    no_route: usize,
+    filtered: usize,
+    sampled: usize,
+}
+
+/// Sources of one connection that are remembered.
+const LANES: usize = 1024;
+
+impl Sorter {
+    pub(super) fn new(hub: &Arc<Hub>) -> Self {
+        Self {
+            hub: Arc::clone(hub),
+            table: hub.table(),
+            lanes: Vec::new(),
+            by_source: HashMap::new(),
+            last: 0,
+            parcels: Vec::new(),
+            reached: Vec::new(),
+            missed: Misses::default(),
+            now: (SystemTime::now(), Instant::now()),
+        }
+    }
+
+    /// Something is about to be read.
+    pub(super) fn begin(&mut self) {
+        self.now = (SystemTime::now(), Instant::now());
+        let table = self.hub.table();
+        if !Arc::ptr_eq(&table, &self.table) || self.lanes.len() > LANES {
+            self.table = table;
+            self.lanes.clear();
+            self.by_source.clear();
+        }
+    }
+
+    /// A line that could be read.
+    pub(super) fn take(&mut self, text: &[u8], record: &Record<'_>) {
+        let index = self.lane(&record.source);
+        let lane = &mut self.lanes[index];
+        lane.received += 1;
+        let Some(way) = &lane.way else {
+            self.missed.no_route += 1;
+            return;
+        };
+        self.reached.clear();
+        match way.decide(record, &mut self.reached) {
+            Ok(()) => {}
+            Err(Missed::Filtered) => self.missed.filtered += 1,
+            Err(Missed::Sampled) => self.missed.sampled += 1,
+        }
+        for backend in &self.reached {
+            let known = lane.parcels.iter().find(|(of, _)| of == backend);
+            let at = if let Some((_, at)) = known {
+                *at
+            } else {
+                let at = self.parcels.len();
+                let parcel = Parcel::new(&lane.source, &lane.account, self.now.0, self.now.1);
+                self.parcels.push((*backend, parcel));
+                lane.parcels.push((*backend, at));
+                at
+            };
+            self.parcels[at].1.push(text);
+        }
+    }
+
+    /// Hands over what was sorted.
+    ///
+    /// # Cancellation
+    /// What is not handed over yet is dropped, and counted as that.
+    pub(super) async fn flush(&mut self) {
+        for lane in &mut self.lanes {
+            if lane.received > 0 {
+                lane.account.received(std::mem::take(&mut lane.received));
+                lane.parcels.clear();
+            }
+        }
+        let Misses {
+            no_route,
+            filtered,
+            sampled,
+        } = std::mem::take(&mut self.missed);
+        self.hub.metrics.dropped("no_route", no_route);
+        self.hub.metrics.dropped("filtered", filtered);
+        self.hub.metrics.dropped("sampled", sampled);
+        let mut parcels = Handover {
+            hub: &self.hub,
+            parcels: std::mem::take(&mut self.parcels),
+        };
+        parcels.parcels.reverse();
+        while let Some((backend, mut parcel)) = parcels.parcels.pop() {
+            parcel.text.shrink_to_fit();
+            self.table.backends[backend].push(parcel).await;
+        }
+        self.parcels = std::mem::take(&mut parcels.parcels);
+    }
+
+    fn lane(&mut self, source: &str) -> usize {
+        if self.lanes.get(self.last).is_some_and(|lane| &*lane.source == source) {
+            return self.last;
+        }
+        let index = if let Some(index) = self.by_source.get(source) {
+            *index
+        } else {
+            let source: Arc<str> = source.into();
+            self.by_source.insert(Arc::clone(&source), self.lanes.len());
+            self.lanes.push(Lane {
+                account: self.hub.metrics.source(&source),
+                way: self.table.routes.of(&source),
+                source,
+                received: 0,
+                parcels: Vec::new(),
+            });
+            self.lanes.len() - 1
+        };
+        self.last = index;
+        index
+    }
+}
+
+/// Parcels on their way; those that are left when it ends are counted as dropped.
+struct Handover<'a> {
+    hub: &'a Hub,
+    parcels: Vec<(usize, Parcel)>,
+}
+
+impl Drop for Handover<'_> {
+    fn drop(&mut self) {
+        let left = self.parcels.iter().map(|(_, parcel)| parcel.lines).sum();
+        self.hub.metrics.dropped("buffer_full", left);
+    }
+}
