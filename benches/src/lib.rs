@@ -2,12 +2,21 @@
 //!
 //! - `hop`: the bench itself; `hop-echo`: the handler of every case; `hop-payload`: the message plane in one process;
 //!   `hop-bare`: the floor on `RabbitMQ`;
+//! - `signals`: the bench of the telemetry plane; `lines-bare`: its floor; `lines-send`: the sender of every case;
 //! - [`clock`]: the one clock that all of them read;
-//! - [`message`]: the messages that go through;
-//! - [`procfs`]: what the system knows of a process.
+//! - [`message`]: the messages that go through; [`lines`]: the signal lines;
+//! - [`procfs`]: what the system knows of a process;
+//! - [`run`], [`case`], [`report`], [`figures`], [`pin`], [`process`]: what every bench stands on.
 //!
 //! The one rule: what is compared does the same work with the same durability, interleaved, in the same run.
 
+pub mod case;
 pub mod clock;
+pub mod figures;
+pub mod lines;
 pub mod message;
+pub mod pin;
+pub mod process;
 pub mod procfs;
+pub mod report;
+pub mod run;

@@ -47,12 +47,20 @@ impl Sidecar {
     /// The status and the body that the admin server answers.
     #[track_caller]
     pub(crate) fn get(&self, path: &str) -> (u16, String) {
+        self.ask("GET", path)
+    }
+
+    /// The status and the body that the admin server answers to a request without a body.
+    #[track_caller]
+    pub(crate) fn ask(&self, method: &str, path: &str) -> (u16, String) {
         let address = self.admin();
         let mut stream = TcpStream::connect(address).expect("the admin server accepts");
         stream
             .set_read_timeout(Some(Duration::from_secs(30)))
             .expect("a timeout");
-        let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        );
         stream.write_all(request.as_bytes()).expect("the request is written");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("an answer");
@@ -71,6 +79,14 @@ impl Sidecar {
                 .find_map(|line| Some(line["admin"].as_str()?.parse().ok()))
         });
         address.expect("an address")
+    }
+
+    /// The value of a sample of `/metrics`, spelt with its labels; 0 where it is not there yet.
+    #[track_caller]
+    pub(crate) fn metric(&self, sample: &str) -> f64 {
+        let (_, text) = self.get("/metrics");
+        let line = text.lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
+        line.map_or(0.0, |value| value.parse().expect("a number"))
     }
 
     /// Everything that it printed so far.

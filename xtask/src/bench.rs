@@ -11,6 +11,8 @@ use crate::{
 pub(crate) enum Bench {
     /// A hop: queue, handler, next queue; beside a bare program on the same storage with the same handler.
     Hop(Hop),
+    /// Signals: lines over TCP into files; beside a bare program, rsyslog and syslog-ng.
+    Signals(Options),
 }
 
 /// What the hop takes.
@@ -38,11 +40,22 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(bench: &Bench) -> anyhow::Result<()> {
-    let Bench::Hop(Hop { queue, options }) = bench;
-    if queue == "rabbitmq" {
-        setup::broker()?;
-        setup::environments()?;
+    match bench {
+        Bench::Hop(Hop { queue, options }) => {
+            if queue == "rabbitmq" {
+                setup::broker()?;
+                setup::environments()?;
+            }
+            measure("hop", &["--queue", queue], options)
+        }
+        Bench::Signals(options) => {
+            setup::syslogs()?;
+            measure("signals", &[], options)
+        }
     }
+}
+
+fn measure(name: &str, words: &[&str], options: &Options) -> anyhow::Result<()> {
     let build = [
         "build",
         "--release",
@@ -53,11 +66,9 @@ pub(crate) fn run(bench: &Bench) -> anyhow::Result<()> {
         "outrigger-benches",
     ];
     shell::run("release build", cargo(&build))?;
-    let program = root().join("target/release/hop");
+    let program = root().join("target/release").join(name);
     let rounds = options.rounds.to_string();
-    let words = [
-        "--queue",
-        queue,
+    let common = [
         "--output",
         &options.output,
         "--rounds",
@@ -65,5 +76,6 @@ pub(crate) fn run(bench: &Bench) -> anyhow::Result<()> {
         "--only",
         &options.only,
     ];
-    shell::run("hop", command(&program.to_string_lossy(), &words))
+    let words = [words, &common].concat();
+    shell::run(name, command(&program.to_string_lossy(), &words))
 }

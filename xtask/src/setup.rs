@@ -46,6 +46,21 @@ const NPM_FOLDER: &str = "target/npm";
 /// Where the tests find a Python with OpenTelemetry's protobuf definitions.
 const OTLP: &str = "target/otlp";
 
+/// Where a bench finds the logging daemons of Debian.
+const SYSLOGS: &str = "target/peers/syslog";
+
+/// Downloads packages and unpacks them into the folder that it is called after, installing nothing.
+const UNPACK: &str = r#"
+set -e
+exec >&2
+apt-get update -qq
+mkdir -p "$0/debs"
+cd "$0/debs"
+apt-get download -qq rsyslog syslog-ng-core libestr0 libfastjson4 liblognorm5 libivykis0 libjson-c5 libnet1 libwrap0 \
+    libpcre3 libglib2.0-0
+for package in *.deb; do dpkg -x "$package" ..; done
+"#;
+
 /// Installs its arguments, with all words on standard error. Debian's way to say that no package may start a service is a policy: where the machine has none
 /// there is one meanwhile.
 const INSTALL: &str = r#"
@@ -99,6 +114,15 @@ pub(crate) fn broker() -> anyhow::Result<()> {
         install(&[PACKAGE])?;
     }
     Installed::find().map(drop)
+}
+
+/// Unpacks rsyslog and syslog-ng, which cannot both be installed, and should not be: a bench that stands beside them finds them in a
+/// folder of the build.
+pub(crate) fn syslogs() -> anyhow::Result<()> {
+    if root().join(SYSLOGS).join("usr/sbin/syslog-ng").exists() {
+        return Ok(());
+    }
+    run("unpack rsyslog and syslog-ng", command("sh", &["-c", UNPACK, SYSLOGS]))
 }
 
 /// Installs what virtual environments of Python need where it is missing.

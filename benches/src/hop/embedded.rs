@@ -23,7 +23,8 @@ use crate::{
     figures::{float, median},
     floor,
     pin::Pins,
-    product::{Process, Site},
+    process::Process,
+    product::Site,
     report::Row,
 };
 

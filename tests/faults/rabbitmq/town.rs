@@ -1,16 +1,24 @@
 //! A broker of the test's own, and two actors in a row on it, a round at a time.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    thread,
+    time::{Duration, Instant},
+};
 
 use rabbit_node::{Node, Proxy, Settings};
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
-    harness::{Field, HANDLERS, Round, interpreter, rounds_of, wait_until},
+    harness::{Field, HANDLERS, Round, interpreter, rounds_of},
     line::CONCURRENCY,
 };
 
+/// How long all messages may take.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// Between two looks at the end.
+const LOOK: Duration = Duration::from_millis(50);
 /// Messages of a round.
 pub(crate) const MESSAGES: usize = 150;
 
@@ -77,10 +85,20 @@ impl Outcome {
     pub(crate) fn collect(field: &Field, round: &Round, ids: &BTreeSet<String>) -> Self {
         let mut outcome = Self::default();
         let end = format!("r{}-happy-end", round.number);
-        wait_until("every message is at the happy end", || {
+        let began = Instant::now();
+        loop {
             outcome.take(field, &end);
-            ids.iter().all(|id| outcome.ids.contains_key(id)).then_some(())
-        });
+            let missing: Vec<_> = ids.iter().filter(|id| !outcome.ids.contains_key(*id)).collect();
+            if missing.is_empty() {
+                break;
+            }
+            assert!(
+                began.elapsed() < PATIENCE,
+                "not at the happy end: {missing:?}; the queues are\n{}",
+                field.ok(&["queues"])
+            );
+            thread::sleep(LOOK);
+        }
         let failed = taken(field, &format!("r{}-error-end", round.number));
         assert_eq!(failed, Vec::<Value>::new(), "nothing failed");
         let strangers: Vec<_> = outcome.ids.keys().filter(|id| !ids.contains(*id)).collect();

@@ -30,7 +30,7 @@ use crate::{
     echo::{Echo, Intake},
     figures::{float, median},
     pin::{Cpu, Pins},
-    product::Process,
+    process::Process,
     program,
     report::Row,
 };

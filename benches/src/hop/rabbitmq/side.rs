@@ -20,7 +20,7 @@ use super::{
     peers::{self, Python},
     venv::Venv,
 };
-use crate::{PATIENCE, pin::Cpu, product::Process};
+use crate::{PATIENCE, pin::Cpu, process::Process};
 
 /// Who does the steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

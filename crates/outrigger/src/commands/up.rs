@@ -6,6 +6,7 @@ use chassis::{
     config::{Loaded, mask_urls},
     lifecycle::{Drain, Outcome, signals},
 };
+use sd_notify::NotifyState;
 use tracing::{info, warn};
 
 use crate::{
@@ -54,10 +55,12 @@ pub async fn serve(
     tokio::select! {
         () = ready(&running, loaded) => {
             info!("ready");
+            tell_system(&[NotifyState::Ready]);
             drain.begun().await;
         }
         () = drain.begun() => {}
     }
+    tell_system(&[NotifyState::Stopping]);
     let grace = match mode {
         Mode::Up => grace,
         Mode::Run => grace.or(Some(RUN_GRACE)),
@@ -71,6 +74,13 @@ pub async fn serve(
             warn!("the grace ended before the work did, it was put back");
             Ok(Code::Unfinished.into())
         }
+    }
+}
+
+/// Tells systemd, where it started us and wants to know.
+fn tell_system(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        warn!(%error, "systemd cannot be told how we are");
     }
 }
 

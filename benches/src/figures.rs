@@ -1,7 +1,7 @@
 //! Medians and percentiles.
 
 /// The middle one; of an even number the mean of the two in the middle. 0 of none.
-pub(crate) fn median(figures: &[f64]) -> f64 {
+pub fn median(figures: &[f64]) -> f64 {
     let sorted = sorted(figures);
     let middle = sorted.len() / 2;
     match sorted[..] {
@@ -12,7 +12,7 @@ pub(crate) fn median(figures: &[f64]) -> f64 {
 }
 
 /// The figure that `percent` of all stay within. 0 of none.
-pub(crate) fn percentile(figures: &[f64], percent: usize) -> f64 {
+pub fn percentile(figures: &[f64], percent: usize) -> f64 {
     let sorted = sorted(figures);
     let rank = (sorted.len() * percent).div_ceil(100);
     sorted.get(rank.saturating_sub(1)).copied().unwrap_or_default()
@@ -20,7 +20,7 @@ pub(crate) fn percentile(figures: &[f64], percent: usize) -> f64 {
 
 /// A count as a figure.
 #[expect(clippy::cast_precision_loss, reason = "a bench counts less than a float can")]
-pub(crate) fn float(count: u64) -> f64 {
+pub fn float(count: u64) -> f64 {
     count as f64
 }
 

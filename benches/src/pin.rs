@@ -10,26 +10,26 @@ use nix::{
 
 /// A processor, or any.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Cpu(Option<usize>);
+pub struct Cpu(Option<usize>);
 
 /// Where each side of an exchange runs.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Pins {
+pub struct Pins {
     /// The product, or the floor.
-    pub(crate) asker: Cpu,
+    pub asker: Cpu,
     /// The handler.
-    pub(crate) handler: Cpu,
+    pub handler: Cpu,
 }
 
 impl Pins {
     /// Both wherever the system likes.
-    pub(crate) const NONE: Self = Self {
+    pub const NONE: Self = Self {
         asker: Cpu::ANY,
         handler: Cpu::ANY,
     };
 
     /// One processor for each side.
-    pub(crate) fn apart() -> Self {
+    pub fn apart() -> Self {
         match &usable()[..] {
             [first, second, ..] => Self {
                 asker: Cpu(Some(*first)),
@@ -40,7 +40,7 @@ impl Pins {
     }
 
     /// For the machine's line.
-    pub(crate) fn describe(self) -> String {
+    pub fn describe(self) -> String {
         match (self.asker.0, self.handler.0) {
             (Some(asker), Some(handler)) => {
                 format!(
@@ -55,10 +55,10 @@ impl Pins {
 
 impl Cpu {
     /// Wherever the system likes.
-    pub(crate) const ANY: Self = Self(None);
+    pub const ANY: Self = Self(None);
 
     /// Does something on this processor; processes that it starts stay there.
-    pub(crate) fn with<T>(self, what: impl FnOnce() -> T) -> T {
+    pub fn with<T>(self, what: impl FnOnce() -> T) -> T {
         let this = Pid::from_raw(0);
         let before = sched_getaffinity(this).ok();
         let mut only = CpuSet::new();

@@ -8,33 +8,42 @@ use crate::{case::Stage, pin::Pins};
 
 /// Everything that one run found.
 #[derive(Debug, Serialize)]
-pub(crate) struct Report {
+pub struct Report {
     bench: &'static str,
-    pub(crate) machine: String,
+    /// What it was measured on.
+    pub machine: String,
     /// The load average of the minute before the run.
     load: f64,
-    pub(crate) rounds: u32,
-    pub(crate) rows: Vec<Row>,
+    /// How many rounds each median is of.
+    pub rounds: u32,
+    /// The cases.
+    pub rows: Vec<Row>,
 }
 
 /// One case; every value is the median of the rounds.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct Row {
-    pub(crate) case: &'static str,
-    pub(crate) unit: &'static str,
+pub struct Row {
+    /// Its name.
+    pub case: &'static str,
+    /// What its values are in.
+    pub unit: &'static str,
+    /// The product.
     #[serde(serialize_with = "short")]
-    pub(crate) ours: f64,
+    pub ours: f64,
+    /// A bare program that does the same work.
     #[serde(serialize_with = "maybe_short", skip_serializing_if = "Option::is_none")]
-    pub(crate) floor: Option<f64>,
+    pub floor: Option<f64>,
+    /// Other systems, by name.
     #[serde(serialize_with = "all_short", skip_serializing_if = "BTreeMap::is_empty")]
-    pub(crate) peers: BTreeMap<&'static str, f64>,
+    pub peers: BTreeMap<&'static str, f64>,
+    /// What else is to be known of it.
     #[serde(skip_serializing_if = "String::is_empty")]
-    pub(crate) note: String,
+    pub note: String,
 }
 
 impl Row {
     /// A case without a floor.
-    pub(crate) fn new(case: &'static str, unit: &'static str, ours: f64, note: impl Into<String>) -> Self {
+    pub fn new(case: &'static str, unit: &'static str, ours: f64, note: impl Into<String>) -> Self {
         Self {
             case,
             unit,
@@ -45,14 +54,16 @@ impl Row {
         }
     }
 
-    pub(crate) fn among(self, peers: impl Iterator<Item = (&'static str, f64)>) -> Self {
+    /// Beside other systems.
+    pub fn among(self, peers: impl Iterator<Item = (&'static str, f64)>) -> Self {
         Self {
             peers: peers.collect(),
             ..self
         }
     }
 
-    pub(crate) fn beside(self, floor: f64) -> Self {
+    /// Beside a bare program.
+    pub fn beside(self, floor: f64) -> Self {
         Self {
             floor: Some(floor),
             ..self
@@ -62,9 +73,9 @@ impl Row {
 
 impl Report {
     /// An empty one, which says what machine it is as it is now.
-    pub(crate) fn new(stage: &Stage) -> Self {
+    pub fn new(bench: &'static str, stage: &Stage) -> Self {
         Self {
-            bench: "hop",
+            bench,
             machine: machine(&stage.folder, stage.pins),
             load: load(),
             rounds: 0,
@@ -73,7 +84,7 @@ impl Report {
     }
 
     /// For people.
-    pub(crate) fn table(&self) -> String {
+    pub fn table(&self) -> String {
         let mut table = format!(
             "{:<24} {:>10} {:>10} {:>6}  {:<7} {}\n",
             "case", "ours", "floor", "ratio", "unit", "note"
@@ -108,7 +119,7 @@ impl Report {
 }
 
 /// The file system that a folder is on, as the kernel calls it.
-pub(crate) fn file_system(folder: &Path) -> String {
+pub fn file_system(folder: &Path) -> String {
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
     let words = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
     let holding = words.filter(|words| words.get(1).is_some_and(|place| folder.starts_with(place)));

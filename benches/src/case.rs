@@ -7,7 +7,7 @@ use nix::unistd::sync;
 use crate::{pin::Pins, report::Row};
 
 /// One measurement, repeated in rounds; it may fill several rows.
-pub(crate) trait Case {
+pub trait Case {
     /// Its rows' names.
     fn names(&self) -> &[&'static str];
 
@@ -20,20 +20,22 @@ pub(crate) trait Case {
 
 /// What all cases share.
 #[derive(Debug)]
-pub(crate) struct Stage {
+pub struct Stage {
     /// Where their folders are made.
-    pub(crate) folder: PathBuf,
-    pub(crate) pins: Pins,
+    pub folder: PathBuf,
+    /// Which processor each side of an exchange runs on.
+    pub pins: Pins,
 }
 
 impl Stage {
-    pub(crate) fn new(folder: PathBuf, pins: Pins) -> Self {
+    /// Temporary folders are made in `folder`.
+    pub fn new(folder: PathBuf, pins: Pins) -> Self {
         Self { folder, pins }
     }
 }
 
 /// Lets the disk finish what was written and deleted before, and processes that have just started come to rest.
-pub(crate) fn rest() {
+pub fn rest() {
     sync();
     thread::sleep(REST);
 }
@@ -42,7 +44,7 @@ pub(crate) fn rest() {
 const REST: Duration = Duration::from_millis(200);
 
 /// Does both, the first one first in even rounds and last in odd ones.
-pub(crate) fn interleave<A, B>(
+pub fn interleave<A, B>(
     round: u32,
     first: impl FnOnce() -> anyhow::Result<A>,
     second: impl FnOnce() -> anyhow::Result<B>,
