@@ -1,7 +1,7 @@
 //! `outrigger take`: messages out of a queue, onto standard output.
 //!
 //! The rule: a message is acknowledged only after it was printed and flushed. What could not be printed goes back, as
-//! if it had never been taken.
+//! if it had never been taken. An array is ended even where taking fails half-way.
 
 use std::{process::ExitCode, time::Duration};
 
@@ -34,15 +34,16 @@ async fn print(args: &Take, queue: &dyn Queue, loaded: &Loaded<Root>) -> anyhow:
         return Err(open::no_queue(queue, &args.queue, loaded).await);
     }
     let mut printer = Printer::new(args.output.json());
-    if args.peek {
-        peek(args, queue, &mut printer).await?;
+    let printed = if args.peek {
+        peek(args, queue, &mut printer).await
     } else {
         let credit = args.n.get().min(BATCH);
         let mut consumer = queue.consume(&args.queue, credit).await?;
-        drain(args, &mut *consumer, &mut printer).await?;
-    }
+        drain(args, &mut *consumer, &mut printer).await
+    };
+    // Whatever went wrong: what was printed has left the queue, and whoever reads it needs the end of the array.
     printer.end()?;
-    Ok(())
+    printed
 }
 
 async fn peek(args: &Take, queue: &dyn Queue, printer: &mut Printer) -> anyhow::Result<()> {
