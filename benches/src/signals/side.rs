@@ -284,9 +284,7 @@ fn daemon(name: &str) -> anyhow::Result<Command> {
 /// Of the peers.
 pub(crate) fn versions() -> anyhow::Result<String> {
     let first = |program: &str, flag: &str| -> anyhow::Result<String> {
-        let output = Command::new(program).arg(flag).output();
-        let output =
-            output.with_context(|| format!("{program} is not installed: `cargo xtask bench signals` does it"))?;
+        let output = daemon(program)?.arg(flag).output()?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         Ok(text
             .lines()

@@ -1,6 +1,12 @@
 //! What all connections share: where lines go at the moment, and what is counted.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use arc_swap::ArcSwap;
 
@@ -16,6 +22,16 @@ use crate::{
 pub(crate) struct Hub {
     table: ArcSwap<Table>,
     pub(crate) metrics: Metrics,
+    /// Bytes of lines whose ends have not come, of all connections; and how many there may be.
+    begun: AtomicUsize,
+    most_begun: AtomicUsize,
+}
+
+/// What one connection has of lines whose ends have not come.
+#[derive(Debug)]
+pub(crate) struct Begun {
+    hub: Arc<Hub>,
+    bytes: usize,
 }
 
 /// Where lines go at the moment. The backends of a table that nobody holds any more are brought to their end.
@@ -41,7 +57,14 @@ impl Hub {
         Self {
             table: ArcSwap::from_pointee(Table::empty()),
             metrics,
+            begun: AtomicUsize::new(0),
+            most_begun: AtomicUsize::new(usize::MAX),
         }
+    }
+
+    /// Bytes that lines whose ends have not come may take, of all connections together.
+    pub(crate) fn set_most_begun(&self, bytes: usize) {
+        self.most_begun.store(bytes, Ordering::Relaxed);
     }
 
     pub(crate) fn table(&self) -> Arc<Table> {
@@ -51,6 +74,32 @@ impl Hub {
     /// Puts another table in its place.
     pub(crate) fn set_table(&self, table: Table) {
         self.table.store(Arc::new(table));
+    }
+}
+
+impl Begun {
+    pub(crate) fn new(hub: &Arc<Hub>) -> Self {
+        Self {
+            hub: Arc::clone(hub),
+            bytes: 0,
+        }
+    }
+
+    /// The connection has so much now; whether all connections together have no more than they may.
+    pub(crate) fn set(&mut self, bytes: usize) -> bool {
+        let before = std::mem::replace(&mut self.bytes, bytes);
+        if bytes <= before {
+            self.hub.begun.fetch_sub(before - bytes, Ordering::Relaxed);
+            return true;
+        }
+        let all = self.hub.begun.fetch_add(bytes - before, Ordering::Relaxed) + bytes - before;
+        all <= self.hub.most_begun.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        self.set(0);
     }
 }
 

@@ -232,6 +232,7 @@ impl Plane {
         for outlet in &outlets {
             outlet.buffer.set_bytes(share);
         }
+        self.hub.set_most_begun(config.max_memory_mb as usize * (1 << 20) / 8);
         self.show(config, &outlets);
         for prepared in new {
             self.begin(prepared);

@@ -18,13 +18,14 @@ use tokio::{
 use tracing::debug;
 
 use super::{Splitter, listener::Terms, session::Session, stream::Stream};
-use crate::hub::Hub;
+use crate::hub::{Begun, Hub};
 
 /// One connection.
 pub(super) struct Connection {
     stream: Stream,
     splitter: Splitter,
     session: Session,
+    begun: Begun,
     read_timeout: Duration,
     acked: u64,
 }
@@ -34,7 +35,8 @@ thread_local! {
     static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; SCRATCH_BYTES]);
 }
 
-const SCRATCH_BYTES: usize = 128 * 1024;
+/// What the processor's second cache holds with ease.
+const SCRATCH_BYTES: usize = 64 * 1024;
 /// How long a stranger may take to say who it is.
 const HELLO: Duration = Duration::from_secs(10);
 /// How long a sender may take to read what it asked to be told.
@@ -48,6 +50,7 @@ impl Connection {
             stream,
             splitter: Splitter::default(),
             session: Session::new(hub, peer, terms.secret.clone()),
+            begun: Begun::new(hub),
             read_timeout: terms.read_timeout,
             acked: 0,
         }
@@ -98,11 +101,19 @@ impl Connection {
                     deadline = self.deadline();
                 }
             }
+            if !self.begun.set(self.splitter.begun()) {
+                self.session.is_too_much();
+                return;
+            }
             if bytes == 0 {
                 break;
             }
         }
-        self.end().await;
+        tokio::select! {
+            biased;
+            () = self.end() => {}
+            () = drain.cut() => {}
+        }
     }
 
     /// What was begun and never ended is a line too.

@@ -102,6 +102,15 @@ impl Session {
         self.refuse("it does not say who it is");
     }
 
+    /// There is no memory for the line that it has begun.
+    pub(super) fn is_too_much(&self) {
+        self.hub.metrics.dropped("buffer_full", 1);
+        warn!(
+            peer = self.peer,
+            "too much is taken by lines whose ends have not come, a connection is closed: raise `max_memory_mb`, or have fewer senders"
+        );
+    }
+
     fn refuse(&mut self, why: &str) {
         self.refused = true;
         self.hub.metrics.dropped("auth_failed", 1);

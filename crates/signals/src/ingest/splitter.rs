@@ -53,6 +53,11 @@ impl Splitter {
         }
     }
 
+    /// Bytes of a line whose end has not come.
+    pub fn begun(&self) -> usize {
+        self.begun.len()
+    }
+
     /// The stream has ended: what came of a last line without an end goes to `each`.
     pub fn end(&mut self, mut each: impl FnMut(Piece<'_>)) {
         if !self.begun.is_empty() {
