@@ -2,12 +2,12 @@
 
 use std::{borrow::Cow, num::NonZeroUsize, path::PathBuf};
 
-use chassis::config::Duration;
+use chassis::config::{Duration, Secret};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize, Serializer, de::Error as _};
 use serde_json::{Map, Value};
 
-use super::{File, Http};
+use super::{Elasticsearch, File, Http, Loki};
 
 /// Where lines go.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,7 +63,8 @@ pub enum WhenFull {
 }
 
 /// What a backend is.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
 pub enum Kind {
     /// Files.
     File(File),
@@ -71,6 +72,10 @@ pub enum Kind {
     Stdout(Stdout),
     /// Requests to a server.
     Http(Http),
+    /// Grafana Loki.
+    Loki(Loki),
+    /// Elasticsearch or OpenSearch.
+    Elasticsearch(Elasticsearch),
     /// Nowhere: counted, and gone.
     Blackhole,
 }
@@ -125,6 +130,8 @@ impl Backend {
             "file" | "filesystem" => Kind::File(from(own)?),
             "stdout" | "console" => from::<Stdout>(own).map(Kind::Stdout)?,
             "http" | "webhook" => Kind::Http(from(own)?),
+            "loki" => Kind::Loki(from(own)?),
+            "elasticsearch" | "opensearch" => Kind::Elasticsearch(from(own)?),
             "blackhole" => from::<Stdout>(own).map(|_| Kind::Blackhole)?,
             other => return Err(format!("there is no backend of type `{other}`")),
         };
@@ -164,11 +171,27 @@ impl<'de> Deserialize<'de> for Backend {
 
 impl Serialize for Backend {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut shown = self.written.clone();
-        if let (Kind::Http(http), Some(headers)) = (&self.kind, shown.get_mut("headers")) {
-            *headers = serde_json::to_value(&http.headers).unwrap_or_default();
-        }
+        let mut shown = Value::Object(self.written.clone());
+        mask(
+            &mut shown,
+            &serde_json::to_value(&self.kind).map_err(serde::ser::Error::custom)?,
+        );
         shown.serialize(serializer)
+    }
+}
+
+/// Hides in what was written all that is hidden in what was read.
+fn mask(written: &mut Value, read: &Value) {
+    match (written, read) {
+        (Value::Object(written), Value::Object(read)) => {
+            for (key, value) in written {
+                if let Some(read) = read.get(key) {
+                    mask(value, read);
+                }
+            }
+        }
+        (written, Value::String(text)) if *text == Secret::default().to_string() => *written = read.clone(),
+        _ => {}
     }
 }
 
@@ -183,10 +206,12 @@ impl JsonSchema for Backend {
             _ => Map::new(),
         };
         let shared = members(Settings::json_schema(generator));
-        let kinds: [(&[&str], Schema); 4] = [
+        let kinds: [(&[&str], Schema); 6] = [
             (&["file", "filesystem"], File::json_schema(generator)),
             (&["stdout", "console"], Stdout::json_schema(generator)),
             (&["http", "webhook"], Http::json_schema(generator)),
+            (&["loki"], Loki::json_schema(generator)),
+            (&["elasticsearch", "opensearch"], Elasticsearch::json_schema(generator)),
             (&["blackhole"], Stdout::json_schema(generator)),
         ];
         let alternatives = kinds.into_iter().map(|(names, schema)| {
