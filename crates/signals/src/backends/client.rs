@@ -57,7 +57,7 @@ pub(super) const LARGEST: usize = 1 << 20;
 /// Of an answer; the longest are those that name every line.
 const LARGEST_ANSWER: usize = 16 << 20;
 /// The longest that a server may ask to be left alone.
-const LONGEST_PAUSE: Duration = Duration::from_mins(10);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_mins(10);
 /// Of what a server says of a failure.
 const LONGEST_WORDS: usize = 300;
 

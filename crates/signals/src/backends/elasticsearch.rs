@@ -1,4 +1,4 @@
-//! Elasticsearch and OpenSearch: lines as documents, through the bulk API.
+//! Elasticsearch and `OpenSearch`: lines as documents, through the bulk API.
 //!
 //! An answer speaks of each line. What is stored is never sent again, what cannot be stored now is sent again alone, first
 //! by us and then at each further attempt of the batch; so nothing is lost, and, with an `_id` made of the line, nothing is
@@ -45,9 +45,10 @@ struct Action<'a> {
 
 #[derive(Debug, Serialize)]
 struct Create<'a> {
-    _index: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    _id: Option<String>,
+    #[serde(rename = "_index")]
+    index: &'a str,
+    #[serde(rename = "_id", skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
 }
 
 /// What comes back.
@@ -130,11 +131,11 @@ impl Elasticsearch {
             };
             let mut index = self.index.fill(&parcel.source, &kind, parcel.received);
             index.make_ascii_lowercase();
-            let _id = match self.id {
+            let id = match self.id {
                 DocumentId::Hash => Some(Uuid::new_v5(&IDS, line).simple().to_string()),
                 DocumentId::Auto => None,
             };
-            let create = Create { _index: &index, _id };
+            let create = Create { index: &index, id };
             serde_json::to_writer(&mut body, &Action { create })?;
             body.push(b'\n');
             push_document(&mut body, line);

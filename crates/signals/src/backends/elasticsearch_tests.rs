@@ -16,12 +16,7 @@ const SECOND: &str = r#" {"src":"API","ts":1714557600002,"type":"event"}"#;
 const TIMED: &str = r#"{"src":"b","ts":3,"type":"metric","@timestamp":"2024-05-01T00:00:00Z"}"#;
 
 fn elasticsearch(site: &Site, more: Value) -> Elasticsearch {
-    let mut config = json!({ "url": site.url("/") });
-    config
-        .as_object_mut()
-        .unwrap()
-        .extend(more.as_object().unwrap().clone());
-    Elasticsearch::new(&serde_json::from_value(config).unwrap(), 100).unwrap()
+    Elasticsearch::new(&site.config("/", more), 100).unwrap()
 }
 
 /// Keeps to what the bulk API asks for; each action with its document.

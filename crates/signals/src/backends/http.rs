@@ -92,12 +92,7 @@ mod tests {
     ];
 
     fn requests(site: &Site, more: Value) -> Requests {
-        let mut config = json!({ "url": site.url("/in?tenant=7") });
-        config
-            .as_object_mut()
-            .unwrap()
-            .extend(more.as_object().unwrap().clone());
-        Requests::new(&serde_json::from_value(config).unwrap(), 100).unwrap()
+        Requests::new(&site.config("/in?tenant=7", more), 100).unwrap()
     }
 
     #[tokio::test]

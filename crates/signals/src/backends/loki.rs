@@ -215,12 +215,7 @@ mod tests {
     const METRIC: &str = r#"{"src":"b","ts":1714557600000,"type":"metric","data":{"name":"m","value":1}}"#;
 
     fn loki(site: &Site, more: Value) -> Loki {
-        let mut config = json!({ "url": site.url("") });
-        config
-            .as_object_mut()
-            .unwrap()
-            .extend(more.as_object().unwrap().clone());
-        Loki::new(&serde_json::from_value(config).unwrap(), 100).unwrap()
+        Loki::new(&site.config("", more), 100).unwrap()
     }
 
     /// Keeps to what Loki's push API asks for.

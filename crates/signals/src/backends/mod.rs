@@ -7,6 +7,7 @@ mod elasticsearch;
 mod file;
 mod http;
 mod loki;
+mod otlp;
 mod progress;
 mod stdout;
 mod template;
@@ -96,6 +97,7 @@ pub(crate) fn open(kind: &Kind, lines: usize, folder: &Path) -> Result<Box<dyn S
         Kind::Http(config) => Box::new(http::Requests::new(config, lines)?),
         Kind::Loki(config) => Box::new(loki::Loki::new(config, lines)?),
         Kind::Elasticsearch(config) => Box::new(elasticsearch::Elasticsearch::new(config, lines)?),
+        Kind::Otlp(config) => Box::new(otlp::Otlp::new(config, lines)?),
         Kind::Blackhole => Box::new(blackhole::Blackhole),
     })
 }

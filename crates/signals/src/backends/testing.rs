@@ -22,6 +22,8 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
 };
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 
@@ -49,9 +51,9 @@ pub(super) struct Asked {
 pub(super) enum Reply {
     Answer {
         status: u16,
-        headers: HeaderMap,
+        headers: Box<HeaderMap>,
         body: Bytes,
-        trailers: Option<HeaderMap>,
+        trailers: Option<Box<HeaderMap>>,
     },
     /// Nothing, while the connection stands.
     Hang,
@@ -104,6 +106,15 @@ impl Site {
         format!("http://{}{path}", self.address)
     }
 
+    /// The configuration of a backend that sends to `path` of it.
+    pub(super) fn config<C: DeserializeOwned>(&self, path: &str, more: Value) -> C {
+        let Value::Object(mut members) = more else {
+            panic!("the rest of a configuration")
+        };
+        members.insert("url".to_owned(), self.url(path).into());
+        serde_json::from_value(members.into()).unwrap()
+    }
+
     /// All requests until now.
     pub(super) fn asked(&self) -> Vec<Asked> {
         self.asked.lock().unwrap().clone()
@@ -130,7 +141,7 @@ impl Reply {
     pub(super) fn status(status: u16) -> Self {
         Self::Answer {
             status,
-            headers: HeaderMap::new(),
+            headers: Box::default(),
             body: Bytes::new(),
             trailers: None,
         }
@@ -179,7 +190,7 @@ async fn serve(stream: TcpStream, answers: Arc<Answers>, seen: Arc<Mutex<Vec<Ask
                     headers,
                     body,
                     trailers,
-                } => Ok(response(status, headers, body, trailers)),
+                } => Ok(response(status, *headers, body, trailers.map(|trailers| *trailers))),
                 Reply::Hang => std::future::pending().await,
                 Reply::Reset => {
                     SockRef::from(&*handle).set_linger(Some(Duration::ZERO)).unwrap();

@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize, Serializer, de::Error as _};
 use serde_json::{Map, Value};
 
-use super::{Elasticsearch, File, Http, Loki};
+use super::{Elasticsearch, File, Http, Loki, Otlp};
 
 /// Where lines go.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,8 +74,10 @@ pub enum Kind {
     Http(Http),
     /// Grafana Loki.
     Loki(Loki),
-    /// Elasticsearch or OpenSearch.
+    /// Elasticsearch or `OpenSearch`.
     Elasticsearch(Elasticsearch),
+    /// A collector of OpenTelemetry.
+    Otlp(Otlp),
     /// Nowhere: counted, and gone.
     Blackhole,
 }
@@ -132,6 +134,7 @@ impl Backend {
             "http" | "webhook" => Kind::Http(from(own)?),
             "loki" => Kind::Loki(from(own)?),
             "elasticsearch" | "opensearch" => Kind::Elasticsearch(from(own)?),
+            "otlp" => Kind::Otlp(from(own)?),
             "blackhole" => from::<Stdout>(own).map(|_| Kind::Blackhole)?,
             other => return Err(format!("there is no backend of type `{other}`")),
         };
@@ -206,12 +209,13 @@ impl JsonSchema for Backend {
             _ => Map::new(),
         };
         let shared = members(Settings::json_schema(generator));
-        let kinds: [(&[&str], Schema); 6] = [
+        let kinds: [(&[&str], Schema); 7] = [
             (&["file", "filesystem"], File::json_schema(generator)),
             (&["stdout", "console"], Stdout::json_schema(generator)),
             (&["http", "webhook"], Http::json_schema(generator)),
             (&["loki"], Loki::json_schema(generator)),
             (&["elasticsearch", "opensearch"], Elasticsearch::json_schema(generator)),
+            (&["otlp"], Otlp::json_schema(generator)),
             (&["blackhole"], Stdout::json_schema(generator)),
         ];
         let alternatives = kinds.into_iter().map(|(names, schema)| {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{BasicAuth, Compression};
 
-/// Lines in Elasticsearch or OpenSearch.
+/// Lines in Elasticsearch or `OpenSearch`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Elasticsearch {

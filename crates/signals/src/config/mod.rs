@@ -8,6 +8,7 @@ mod file;
 mod http;
 mod listen;
 mod loki;
+mod otlp;
 mod routing;
 mod seed;
 
@@ -19,6 +20,7 @@ pub use file::{File, Fsync};
 pub use http::{Encoding, Http};
 pub use listen::{Auth, Tcp, Tls, Unix};
 pub use loki::{LabelFrom, Loki};
+pub use otlp::{Otlp, OtlpProtocol};
 pub use routing::{Case, Filter, Level, Rule};
 pub use seed::{Performance, SeedHealth, Sidecar};
 
