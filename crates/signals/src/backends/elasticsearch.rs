@@ -286,5 +286,4 @@ fn kind_of(answer: &Answer) -> String {
 }
 
 #[cfg(test)]
-#[path = "elasticsearch_tests.rs"]
 mod tests;

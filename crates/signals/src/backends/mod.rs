@@ -9,6 +9,7 @@ mod http;
 mod loki;
 mod otlp;
 mod progress;
+mod prometheus;
 mod stdout;
 mod template;
 #[cfg(test)]
@@ -17,9 +18,11 @@ mod testing;
 use std::{path::Path, time::Duration};
 
 use async_trait::async_trait;
+use chassis::lifecycle::Drain;
 
 pub(crate) use dead_letters::DeadLetters;
 pub(crate) use elasticsearch::check_index;
+pub(crate) use prometheus::Shelf;
 pub(crate) use template::Template;
 
 use crate::{batch::Batch, config::Kind};
@@ -89,8 +92,24 @@ pub(crate) fn nanos(millis: f64) -> i128 {
 /// What 64 bits of nanoseconds hold.
 const LAST_MICROS: f64 = 9.2e15;
 
-/// Makes the backend of a configuration; `lines` go in one request, and relative paths begin in `folder`.
-pub(crate) fn open(kind: &Kind, lines: usize, folder: &Path) -> Result<Box<dyn Sink>, String> {
+/// What a backend is opened in.
+#[derive(Debug)]
+pub(crate) struct Surroundings<'a> {
+    /// The backend's name.
+    pub(crate) name: &'a str,
+    /// How many lines go in one request.
+    pub(crate) lines: usize,
+    /// Where relative paths begin.
+    pub(crate) folder: &'a Path,
+    /// Where series are shown.
+    pub(crate) shelf: &'a Shelf,
+    /// For tasks beside the backend's own.
+    pub(crate) drain: &'a Drain,
+}
+
+/// Makes the backend of a configuration.
+pub(crate) fn open(kind: &Kind, place: &Surroundings<'_>) -> Result<Box<dyn Sink>, String> {
+    let Surroundings { lines, folder, .. } = *place;
     Ok(match kind {
         Kind::File(config) => Box::new(file::Files::new(config, folder)?),
         Kind::Stdout(_) => Box::new(stdout::Stdout),
@@ -98,6 +117,7 @@ pub(crate) fn open(kind: &Kind, lines: usize, folder: &Path) -> Result<Box<dyn S
         Kind::Loki(config) => Box::new(loki::Loki::new(config, lines)?),
         Kind::Elasticsearch(config) => Box::new(elasticsearch::Elasticsearch::new(config, lines)?),
         Kind::Otlp(config) => Box::new(otlp::Otlp::new(config, lines)?),
+        Kind::Prometheus(config) => Box::new(prometheus::Prometheus::new(config, place)?),
         Kind::Blackhole => Box::new(blackhole::Blackhole),
     })
 }

@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize, Serializer, de::Error as _};
 use serde_json::{Map, Value};
 
-use super::{Elasticsearch, File, Http, Loki, Otlp};
+use super::{Elasticsearch, File, Http, Loki, Otlp, Prometheus};
 
 /// Where lines go.
 #[derive(Debug, Clone, PartialEq)]
@@ -78,6 +78,8 @@ pub enum Kind {
     Elasticsearch(Elasticsearch),
     /// A collector of OpenTelemetry.
     Otlp(Otlp),
+    /// Series of Prometheus.
+    Prometheus(Prometheus),
     /// Nowhere: counted, and gone.
     Blackhole,
 }
@@ -135,6 +137,7 @@ impl Backend {
             "loki" => Kind::Loki(from(own)?),
             "elasticsearch" | "opensearch" => Kind::Elasticsearch(from(own)?),
             "otlp" => Kind::Otlp(from(own)?),
+            "prometheus" => Kind::Prometheus(from(own)?),
             "blackhole" => from::<Stdout>(own).map(|_| Kind::Blackhole)?,
             other => return Err(format!("there is no backend of type `{other}`")),
         };
@@ -209,13 +212,14 @@ impl JsonSchema for Backend {
             _ => Map::new(),
         };
         let shared = members(Settings::json_schema(generator));
-        let kinds: [(&[&str], Schema); 7] = [
+        let kinds: [(&[&str], Schema); 8] = [
             (&["file", "filesystem"], File::json_schema(generator)),
             (&["stdout", "console"], Stdout::json_schema(generator)),
             (&["http", "webhook"], Http::json_schema(generator)),
             (&["loki"], Loki::json_schema(generator)),
             (&["elasticsearch", "opensearch"], Elasticsearch::json_schema(generator)),
             (&["otlp"], Otlp::json_schema(generator)),
+            (&["prometheus"], Prometheus::json_schema(generator)),
             (&["blackhole"], Stdout::json_schema(generator)),
         ];
         let alternatives = kinds.into_iter().map(|(names, schema)| {
@@ -254,3 +258,31 @@ const SHARED: &[&str] = &[
     "flush_batch_size",
     "dead_letter",
 ];
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn secrets_are_shown_as_such_in_every_backend_and_at_every_depth() {
+        let headers = || json!({ "X-Key": "hidden" });
+        let basic = || json!({ "username": "u", "password": "hidden" });
+        let url = "http://a";
+        let backends = [
+            json!({ "type": "http", "config": { "url": url, "headers": headers() } }),
+            json!({ "type": "loki", "url": url, "basic_auth": basic(), "headers": headers() }),
+            json!({ "type": "loki", "url": url, "bearer_token": "hidden" }),
+            json!({ "type": "opensearch", "url": url, "basic_auth": basic() }),
+            json!({ "type": "elasticsearch", "url": url, "api_key": "hidden" }),
+            json!({ "type": "otlp", "url": url, "bearer_token": "hidden", "headers": headers() }),
+            json!({ "type": "prometheus", "remote_write": { "url": url, "headers": headers(), "basic_auth": basic() } }),
+        ];
+        for written in backends {
+            let backend: Backend = serde_json::from_value(written.clone()).unwrap();
+            let shown = serde_json::to_string(&backend).unwrap();
+            assert!(shown.contains("***") && !shown.contains("hidden"), "{written}: {shown}");
+        }
+    }
+}

@@ -9,6 +9,7 @@ mod http;
 mod listen;
 mod loki;
 mod otlp;
+mod prometheus;
 mod routing;
 mod seed;
 
@@ -21,6 +22,7 @@ pub use http::{Encoding, Http};
 pub use listen::{Auth, Tcp, Tls, Unix};
 pub use loki::{LabelFrom, Loki};
 pub use otlp::{Otlp, OtlpProtocol};
+pub use prometheus::{Prometheus, RemoteWrite};
 pub use routing::{Case, Filter, Level, Rule};
 pub use seed::{Performance, SeedHealth, Sidecar};
 
