@@ -4,7 +4,7 @@
 //! by us and then at each further attempt of the batch; so nothing is lost, and, with an `_id` made of the line, nothing is
 //! doubled even where an answer did not arrive.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
 use chassis::guard::Backoff;
@@ -161,12 +161,16 @@ impl Elasticsearch {
             return Err(unclear("spoke of more or fewer lines than it got"));
         }
         let (mut stored, mut later) = (Vec::new(), None);
+        let mut never: BTreeMap<String, Vec<usize>> = BTreeMap::new();
         for (place, item) in places.iter().zip(&outcome.items) {
             match item.create.fate(self.id) {
                 Fate::Stored => stored.push(*place),
                 Fate::Later(why) => later = Some(why),
-                Fate::Never(why) => self.progress.refused(vec![*place], &why),
+                Fate::Never(why) => never.entry(why).or_default().push(*place),
             }
+        }
+        for (why, places) in never {
+            self.progress.refused(places, &why);
         }
         self.progress.taken(&stored);
         Ok(later)

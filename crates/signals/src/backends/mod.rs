@@ -14,6 +14,8 @@ mod stdout;
 mod template;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 
 use std::{path::Path, time::Duration};
 

@@ -155,9 +155,7 @@ fn judge(answer: &Answer) -> Result<(), Failure> {
     let said = Status::decode(&answer.body[..]).unwrap_or_default().message;
     match (answer.status.as_u16(), answer.judge_saying(&words(said.as_bytes()))) {
         (_, Ok(_)) => Ok(()),
-        (500..=599, Err(Failure::Away { why, .. })) if !matches!(answer.status.as_u16(), 502..=504) => {
-            Err(Failure::Refused { why })
-        }
+        (408 | 425 | 500 | 501 | 505..=599, Err(Failure::Away { why, .. })) => Err(Failure::Refused { why }),
         (_, Err(failure)) => Err(failure),
     }
 }
