@@ -15,7 +15,7 @@ use chassis::{
 use tracing::{info, warn};
 
 use crate::{
-    backends::{self, DeadLetters, Sink},
+    backends::{self, DeadLetters, Shelf, Sink, Surroundings},
     batch::{Buffer, Limits, Runner},
     config::{Backend, Rule, Signals},
     hub::{Hub, Outlet, Table},
@@ -34,6 +34,8 @@ pub struct Plane {
     intake: Drain,
     /// Backends.
     outlets: Drain,
+    /// What backends show of themselves.
+    shelf: Shelf,
     addresses: Vec<SocketAddr>,
     doors: Vec<(Door, Arc<ArcSwap<Terms>>)>,
     components: Mutex<Vec<(Arc<str>, Component)>>,
@@ -102,6 +104,7 @@ impl Plane {
             folder: folder.to_owned(),
             intake: Drain::new(),
             outlets: Drain::new(),
+            shelf: Shelf::default(),
             addresses: Vec::new(),
             doors: Vec::new(),
             components: Mutex::default(),
@@ -133,6 +136,11 @@ impl Plane {
     /// The TCP addresses that lines are taken on.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// What the admin server serves for the backends: `GET /metrics/NAME` for those of type `prometheus`.
+    pub fn routes(&self) -> axum::Router {
+        self.shelf.routes()
     }
 
     /// Puts another configuration in the place of the one that is in use: all of it, or, where it cannot be used, nothing.
@@ -246,7 +254,14 @@ impl Plane {
 
     fn prepare(&self, name: &str, backend: Backend, config: &Signals) -> Result<Prepared, PlaneError> {
         let limits = limits(config, &backend);
-        let sink = backends::open(&backend.kind, limits.ripe, &self.folder).map_err(|why| PlaneError::Backend {
+        let place = Surroundings {
+            name,
+            lines: limits.ripe,
+            folder: &self.folder,
+            shelf: &self.shelf,
+            drain: &self.outlets,
+        };
+        let sink = backends::open(&backend.kind, &place).map_err(|why| PlaneError::Backend {
             backend: name.to_owned(),
             why,
         })?;

@@ -13,6 +13,10 @@ pub(crate) mod testing {
     use super::{Batch, parcel::tests::parcel};
 
     pub(crate) fn batch(source: &str, lines: &[&str]) -> Batch {
-        Batch::new(vec![parcel(source, lines)])
+        batch_of(&[(source, lines)])
+    }
+
+    pub(crate) fn batch_of(sources: &[(&str, &[&str])]) -> Batch {
+        Batch::new(sources.iter().map(|(source, lines)| parcel(source, lines)).collect())
     }
 }

@@ -59,11 +59,24 @@ impl Batch {
 
     /// The lines, without their ends.
     pub(crate) fn lines(&self) -> impl Iterator<Item = &[u8]> {
-        let all = self.parcels.iter().flat_map(Parcel::iter);
+        self.entries().map(|(_, line)| line)
+    }
+
+    /// The lines, without their ends, each with the parcel that it came in.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&Parcel, &[u8])> {
+        let all = self
+            .parcels
+            .iter()
+            .flat_map(|parcel| parcel.iter().map(move |line| (parcel, line)));
         all.skip(self.range.start).take(self.range.len())
     }
 
-    fn halves(self) -> [Self; 2] {
+    /// Whether both are the same lines, and not only lines that read the same.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.parcels, &other.parcels) && self.range == other.range
+    }
+
+    pub(crate) fn halves(self) -> [Self; 2] {
         let middle = self.range.start + self.range.len().div_ceil(2);
         let half = |range| Self {
             parcels: Arc::clone(&self.parcels),

@@ -2,12 +2,12 @@
 
 use std::{borrow::Cow, num::NonZeroUsize, path::PathBuf};
 
-use chassis::config::Duration;
+use chassis::config::{Duration, Secret};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize, Serializer, de::Error as _};
 use serde_json::{Map, Value};
 
-use super::{File, Http};
+use super::{Elasticsearch, File, Http, Loki, Otlp, Prometheus};
 
 /// Where lines go.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,7 +63,8 @@ pub enum WhenFull {
 }
 
 /// What a backend is.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
 pub enum Kind {
     /// Files.
     File(File),
@@ -71,6 +72,14 @@ pub enum Kind {
     Stdout(Stdout),
     /// Requests to a server.
     Http(Http),
+    /// Grafana Loki.
+    Loki(Loki),
+    /// Elasticsearch or `OpenSearch`.
+    Elasticsearch(Elasticsearch),
+    /// A collector of OpenTelemetry.
+    Otlp(Otlp),
+    /// Series of Prometheus.
+    Prometheus(Prometheus),
     /// Nowhere: counted, and gone.
     Blackhole,
 }
@@ -125,6 +134,10 @@ impl Backend {
             "file" | "filesystem" => Kind::File(from(own)?),
             "stdout" | "console" => from::<Stdout>(own).map(Kind::Stdout)?,
             "http" | "webhook" => Kind::Http(from(own)?),
+            "loki" => Kind::Loki(from(own)?),
+            "elasticsearch" | "opensearch" => Kind::Elasticsearch(from(own)?),
+            "otlp" => Kind::Otlp(from(own)?),
+            "prometheus" => Kind::Prometheus(from(own)?),
             "blackhole" => from::<Stdout>(own).map(|_| Kind::Blackhole)?,
             other => return Err(format!("there is no backend of type `{other}`")),
         };
@@ -164,11 +177,27 @@ impl<'de> Deserialize<'de> for Backend {
 
 impl Serialize for Backend {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut shown = self.written.clone();
-        if let (Kind::Http(http), Some(headers)) = (&self.kind, shown.get_mut("headers")) {
-            *headers = serde_json::to_value(&http.headers).unwrap_or_default();
-        }
+        let mut shown = Value::Object(self.written.clone());
+        mask(
+            &mut shown,
+            &serde_json::to_value(&self.kind).map_err(serde::ser::Error::custom)?,
+        );
         shown.serialize(serializer)
+    }
+}
+
+/// Hides in what was written all that is hidden in what was read.
+fn mask(written: &mut Value, read: &Value) {
+    match (written, read) {
+        (Value::Object(written), Value::Object(read)) => {
+            for (key, value) in written {
+                if let Some(read) = read.get(key) {
+                    mask(value, read);
+                }
+            }
+        }
+        (written, Value::String(text)) if *text == Secret::default().to_string() => *written = read.clone(),
+        _ => {}
     }
 }
 
@@ -183,10 +212,14 @@ impl JsonSchema for Backend {
             _ => Map::new(),
         };
         let shared = members(Settings::json_schema(generator));
-        let kinds: [(&[&str], Schema); 4] = [
+        let kinds: [(&[&str], Schema); 8] = [
             (&["file", "filesystem"], File::json_schema(generator)),
             (&["stdout", "console"], Stdout::json_schema(generator)),
             (&["http", "webhook"], Http::json_schema(generator)),
+            (&["loki"], Loki::json_schema(generator)),
+            (&["elasticsearch", "opensearch"], Elasticsearch::json_schema(generator)),
+            (&["otlp"], Otlp::json_schema(generator)),
+            (&["prometheus"], Prometheus::json_schema(generator)),
             (&["blackhole"], Stdout::json_schema(generator)),
         ];
         let alternatives = kinds.into_iter().map(|(names, schema)| {
@@ -225,3 +258,31 @@ const SHARED: &[&str] = &[
     "flush_batch_size",
     "dead_letter",
 ];
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn secrets_are_shown_as_such_in_every_backend_and_at_every_depth() {
+        let headers = || json!({ "X-Key": "hidden" });
+        let basic = || json!({ "username": "u", "password": "hidden" });
+        let url = "http://a";
+        let backends = [
+            json!({ "type": "http", "config": { "url": url, "headers": headers() } }),
+            json!({ "type": "loki", "url": url, "basic_auth": basic(), "headers": headers() }),
+            json!({ "type": "loki", "url": url, "bearer_token": "hidden" }),
+            json!({ "type": "opensearch", "url": url, "basic_auth": basic() }),
+            json!({ "type": "elasticsearch", "url": url, "api_key": "hidden" }),
+            json!({ "type": "otlp", "url": url, "bearer_token": "hidden", "headers": headers() }),
+            json!({ "type": "prometheus", "remote_write": { "url": url, "headers": headers(), "basic_auth": basic() } }),
+        ];
+        for written in backends {
+            let backend: Backend = serde_json::from_value(written.clone()).unwrap();
+            let shown = serde_json::to_string(&backend).unwrap();
+            assert!(shown.contains("***") && !shown.contains("hidden"), "{written}: {shown}");
+        }
+    }
+}

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{Auth, Backend, File, Kind, Rule, Signals, Tcp};
 use crate::{
-    backends::Template,
+    backends::{self, Template},
     routing::{Decision, Routes},
 };
 
@@ -167,8 +167,14 @@ fn is_loopback(host: &str) -> bool {
 }
 
 fn backend(backend: &Backend, findings: &mut Findings) {
-    if let Kind::File(file) = &backend.kind {
-        self::file(file, findings);
+    match &backend.kind {
+        Kind::File(file) => self::file(file, findings),
+        Kind::Elasticsearch(elasticsearch) => {
+            if let Err(error) = backends::check_index(&elasticsearch.index) {
+                findings.error("index", error, "write it as in `signals-{source}-{date}`");
+            }
+        }
+        _ => {}
     }
 }
 

@@ -49,6 +49,6 @@ fn post() -> String {
     "POST".to_owned()
 }
 
-fn ten_seconds() -> Duration {
+pub(super) fn ten_seconds() -> Duration {
     Duration::from_secs(10)
 }

@@ -2,17 +2,27 @@
 
 mod backend;
 mod check;
+mod credentials;
+mod elasticsearch;
 mod file;
 mod http;
 mod listen;
+mod loki;
+mod otlp;
+mod prometheus;
 mod routing;
 mod seed;
 
 pub use backend::{Backend, Compression, Kind, Settings, Stdout, WhenFull};
 pub(crate) use check::formats;
+pub use credentials::BasicAuth;
+pub use elasticsearch::{DocumentId, Elasticsearch};
 pub use file::{File, Fsync};
 pub use http::{Encoding, Http};
 pub use listen::{Auth, Tcp, Tls, Unix};
+pub use loki::{LabelFrom, Loki};
+pub use otlp::{Otlp, OtlpProtocol};
+pub use prometheus::{Prometheus, RemoteWrite};
 pub use routing::{Case, Filter, Level, Rule};
 pub use seed::{Performance, SeedHealth, Sidecar};
 
