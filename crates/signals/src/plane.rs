@@ -19,7 +19,7 @@ use crate::{
     batch::{Buffer, Limits, Runner},
     config::{Backend, Rule, Signals},
     hub::{Hub, Outlet, Table},
-    ingest::{Listener, Terms},
+    ingest::{Listener, Others, Terms},
     metrics::Metrics,
     routing::Routes,
 };
@@ -36,6 +36,7 @@ pub struct Plane {
     outlets: Drain,
     addresses: Vec<SocketAddr>,
     doors: Vec<(Door, Arc<ArcSwap<Terms>>)>,
+    others: Others,
     components: Mutex<Vec<(Arc<str>, Component)>>,
 }
 
@@ -104,6 +105,7 @@ impl Plane {
             outlets: Drain::new(),
             addresses: Vec::new(),
             doors: Vec::new(),
+            others: Others::default(),
             components: Mutex::default(),
         };
         plane.set_table(config)?;
@@ -123,6 +125,9 @@ impl Plane {
             plane.doors.push((door, terms));
             listeners.push(listener);
         }
+        let others = Others::bind(config).await;
+        let others = others.map_err(|(address, source)| PlaneError::Listen { address, source })?;
+        plane.others = others.start(&plane.hub, &plane.intake);
         for listener in listeners {
             let (hub, drain) = (Arc::clone(&plane.hub), plane.intake.clone());
             plane.intake.spawn("signal listener", listener.run(hub, drain));
@@ -148,6 +153,7 @@ impl Plane {
         if wanted != present {
             warn!("the addresses of listeners have changed: that counts from the next start on");
         }
+        self.others.reload(config);
         for (door, terms) in terms {
             if let Some((_, current)) = self.doors.iter().find(|(present, _)| *present == door) {
                 current.store(Arc::new(terms));

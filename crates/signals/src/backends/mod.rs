@@ -5,6 +5,7 @@ mod dead_letters;
 mod file;
 mod http;
 mod stdout;
+mod syslog;
 mod template;
 
 use std::{path::Path, time::Duration};
@@ -66,6 +67,7 @@ pub(crate) fn open(kind: &Kind, lines: usize, folder: &Path) -> Result<Box<dyn S
         Kind::File(config) => Box::new(file::Files::new(config, folder)?),
         Kind::Stdout(_) => Box::new(stdout::Stdout),
         Kind::Http(config) => Box::new(http::Requests::new(config, lines)?),
+        Kind::Syslog(config) => Box::new(syslog::Messages::new(config, lines, folder)?),
         Kind::Blackhole => Box::new(blackhole::Blackhole),
     })
 }

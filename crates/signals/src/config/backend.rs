@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize, Serializer, de::Error as _};
 use serde_json::{Map, Value};
 
-use super::{File, Http};
+use super::{File, Http, Syslog};
 
 /// Where lines go.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,6 +71,8 @@ pub enum Kind {
     Stdout(Stdout),
     /// Requests to a server.
     Http(Http),
+    /// Messages to a syslog server.
+    Syslog(Syslog),
     /// Nowhere: counted, and gone.
     Blackhole,
 }
@@ -125,6 +127,7 @@ impl Backend {
             "file" | "filesystem" => Kind::File(from(own)?),
             "stdout" | "console" => from::<Stdout>(own).map(Kind::Stdout)?,
             "http" | "webhook" => Kind::Http(from(own)?),
+            "syslog" => Kind::Syslog(from(own)?),
             "blackhole" => from::<Stdout>(own).map(|_| Kind::Blackhole)?,
             other => return Err(format!("there is no backend of type `{other}`")),
         };
@@ -183,10 +186,11 @@ impl JsonSchema for Backend {
             _ => Map::new(),
         };
         let shared = members(Settings::json_schema(generator));
-        let kinds: [(&[&str], Schema); 4] = [
+        let kinds: [(&[&str], Schema); 5] = [
             (&["file", "filesystem"], File::json_schema(generator)),
             (&["stdout", "console"], Stdout::json_schema(generator)),
             (&["http", "webhook"], Http::json_schema(generator)),
+            (&["syslog"], Syslog::json_schema(generator)),
             (&["blackhole"], Stdout::json_schema(generator)),
         ];
         let alternatives = kinds.into_iter().map(|(names, schema)| {
