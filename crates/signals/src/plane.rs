@@ -19,7 +19,7 @@ use crate::{
     batch::{Buffer, Limits, Runner},
     config::{Backend, Rule, Signals},
     hub::{Hub, Outlet, Table},
-    ingest::{Listener, Others, Terms},
+    ingest::{Listener, OtherAddresses, Others, Terms},
     metrics::Metrics,
     routing::Routes,
 };
@@ -138,6 +138,11 @@ impl Plane {
     /// The TCP addresses that lines are taken on.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// The addresses that other protocols are taken on.
+    pub fn other_addresses(&self) -> OtherAddresses {
+        self.others.addresses
     }
 
     /// Puts another configuration in the place of the one that is in use: all of it, or, where it cannot be used, nothing.

@@ -17,5 +17,6 @@ mod wrongs;
 
 use draft::Draft;
 pub(crate) use listener::{Listener, Terms};
+pub use others::OtherAddresses;
 pub(crate) use others::Others;
 pub use splitter::{Piece, Splitter};

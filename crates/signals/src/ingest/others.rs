@@ -1,6 +1,6 @@
 //! The listeners of other protocols than our own: bound with the others, reloaded with the others.
 
-use std::{io, sync::Arc};
+use std::{io, net::SocketAddr, sync::Arc};
 
 use arc_swap::ArcSwap;
 use chassis::lifecycle::Drain;
@@ -12,9 +12,21 @@ use super::{
 };
 use crate::{config::Signals, hub::Hub};
 
+/// The addresses that are listened on, with the ports that were taken.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct OtherAddresses {
+    /// Where syslog connects.
+    pub syslog_tcp: Option<SocketAddr>,
+    /// Where syslog sends datagrams.
+    pub syslog_udp: Option<SocketAddr>,
+    /// Where OTLP is posted.
+    pub otlp: Option<SocketAddr>,
+}
+
 /// Those that serve.
 #[derive(Debug, Default)]
 pub(crate) struct Others {
+    pub(crate) addresses: OtherAddresses,
     syslog: Option<Arc<ArcSwap<syslog::Terms>>>,
     otlp: Option<Arc<ArcSwap<otlp::Terms>>>,
 }
@@ -77,11 +89,13 @@ impl Bound {
         let mut others = Others::default();
         if let Some((listener, terms)) = self.syslog {
             let terms = Arc::new(ArcSwap::from_pointee(terms));
+            (others.addresses.syslog_tcp, others.addresses.syslog_udp) = listener.addresses();
             listener.start(&terms, hub, drain);
             others.syslog = Some(terms);
         }
         if let Some((listener, terms)) = self.otlp {
             let terms = Arc::new(ArcSwap::from_pointee(terms));
+            others.addresses.otlp = listener.address();
             listener.start(&terms, hub, drain);
             others.otlp = Some(terms);
         }

@@ -10,7 +10,10 @@ use bytes::Bytes;
 use chassis::lifecycle::Drain;
 use http_body_util::Full;
 use hyper::{
-    HeaderMap, Method, Request, Response, StatusCode, body::Incoming, header::AUTHORIZATION, server::conn::http1,
+    HeaderMap, Method, Request, Response, StatusCode,
+    body::Incoming,
+    header::{AUTHORIZATION, CONNECTION, HeaderValue},
+    server::conn::http1,
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -20,7 +23,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
     task::spawn_blocking,
-    time::timeout,
+    time::{Instant, sleep_until, timeout},
 };
 use tracing::{debug, info, warn};
 use wire::signal::Wrong;
@@ -69,6 +72,8 @@ const MEMORY: u32 = 64 * 1024;
 const FACTOR: usize = 3;
 /// How long the head of a request may take.
 const HEAD: Duration = Duration::from_secs(10);
+/// How long a connection is still told that the end has come.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// How long a request waits for its turn, and for room at a backend, before it is refused.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -83,9 +88,14 @@ impl Otlp {
         Ok(Self { listener })
     }
 
+    /// With the port that was taken.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        self.listener.local_addr().ok()
+    }
+
     /// Begins to serve; ends with the drain.
     pub(crate) fn start(self, terms: &Arc<ArcSwap<Terms>>, hub: &Arc<Hub>, drain: &Drain) {
-        if let Ok(address) = self.listener.local_addr() {
+        if let Some(address) = self.address() {
             info!(%address, "taking OTLP over HTTP");
         }
         let desk = Arc::new(Desk {
@@ -128,24 +138,26 @@ impl Terms {
     }
 }
 
-/// One connection. When the drain begins, the request that is under way is the last one.
+/// One connection. When the drain begins, the request that is under way is the last one that is taken; for a moment the next
+/// one is still told why it is not.
 async fn serve(desk: Arc<Desk>, stream: TcpStream, peer: SocketAddr) {
     let drain = desk.drain.clone();
     let service = service_fn(move |request| {
         let desk = Arc::clone(&desk);
         async move { Ok::<_, Infallible>(desk.answer(request, peer).await) }
     });
-    let mut server = http1::Builder::new();
-    server.timer(TokioTimer::new()).header_read_timeout(HEAD);
-    let connection = server.serve_connection(TokioIo::new(stream), service);
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(HEAD);
+    let connection = builder.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
-    let mut ending = false;
+    let (mut ending, mut told) = (None, false);
     loop {
         tokio::select! {
             biased;
             () = drain.cut() => return,
-            () = drain.begun(), if !ending => {
-                ending = true;
+            () = drain.begun(), if ending.is_none() => ending = Some(Instant::now() + FAREWELL),
+            () = sleep_until(ending.unwrap_or_else(Instant::now)), if ending.is_some() && !told => {
+                told = true;
                 connection.as_mut().graceful_shutdown();
             }
             served = connection.as_mut() => {
@@ -161,13 +173,19 @@ async fn serve(desk: Arc<Desk>, stream: TcpStream, peer: SocketAddr) {
 impl Desk {
     async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Full<Bytes>> {
         let encoding = body::encoding(request.headers()).unwrap_or(Encoding::Json);
-        match self.take(request, peer).await {
+        let mut response = match self.take(request, peer).await {
             Ok((signal, rejected)) => taken(signal, encoding, &rejected),
             Err(refusal) => {
                 debug!(%peer, status = refusal.status.as_u16(), why = refusal.message, "a request is refused");
                 refusal.answer(encoding)
             }
+        };
+        if self.drain.is_begun() {
+            response
+                .headers_mut()
+                .insert(CONNECTION, HeaderValue::from_static("close"));
         }
+        response
     }
 
     async fn take(&self, request: Request<Incoming>, peer: SocketAddr) -> Result<(Signal, Rejected), Refusal> {

@@ -1,6 +1,6 @@
 //! The addresses on which syslog is taken.
 
-use std::{io, sync::Arc};
+use std::{io, net::SocketAddr, sync::Arc};
 
 use arc_swap::ArcSwap;
 use chassis::lifecycle::Drain;
@@ -53,6 +53,13 @@ impl Syslog {
             bound.udp = Some(socket);
         }
         Ok(bound)
+    }
+
+    /// Those of TCP and UDP, with the ports that were taken.
+    pub(crate) fn addresses(&self) -> (Option<SocketAddr>, Option<SocketAddr>) {
+        let tcp = self.tcp.as_ref().and_then(|listener| listener.local_addr().ok());
+        let udp = self.udp.as_ref().and_then(|socket| socket.local_addr().ok());
+        (tcp, udp)
     }
 
     /// Begins to serve; ends with the drain.

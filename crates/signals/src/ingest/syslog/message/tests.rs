@@ -65,7 +65,7 @@ fn structured_data_is_read_with_its_escapes() {
             let params = element.params.iter().map(|(name, value)| format!("{name}={value}"));
             format!("{}({})", element.id, params.collect::<Vec<_>>().join(","))
         });
-        (pairs.collect::<Vec<_>>().join(""), message.text.to_owned())
+        (pairs.collect::<String>(), message.text.to_owned())
     };
     let is = |data: &str, text: &str| (data.to_owned(), text.to_owned());
     assert_eq!(of(r#"[a@1 b="c" d="e f"][g] h"#), is("a@1(b=c,d=e f)g()", "h"));
