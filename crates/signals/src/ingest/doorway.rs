@@ -3,7 +3,6 @@
 use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use chassis::lifecycle::Drain;
-use futures_util::FutureExt;
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tracing::{debug, warn};
@@ -65,10 +64,18 @@ impl Doorway {
                 }
             }
         }
-        while let Some(Ok((stream, peer))) = self.listener.accept().now_or_never() {
+        while let Ok((stream, peer)) = accept_now(&self.listener) {
             receive(stream, peer);
         }
     }
+}
+
+/// Who has connected already. The runtime may not have heard of them yet: the system is asked itself.
+fn accept_now(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+    let (socket, peer) = SockRef::from(listener).accept()?;
+    socket.set_nonblocking(true)?;
+    let peer = peer.as_socket().ok_or(io::ErrorKind::InvalidData)?;
+    Ok((TcpStream::from_std(socket.into())?, peer))
 }
 
 fn set_up(stream: &TcpStream) -> io::Result<()> {

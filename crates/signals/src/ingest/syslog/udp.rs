@@ -4,13 +4,14 @@
 //! Between them is a queue with a bound; behind it the system's own buffer fills, and then it drops.
 
 use std::{
-    io,
+    io::{self, Read},
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use arc_swap::ArcSwap;
 use chassis::lifecycle::Drain;
+use socket2::SockRef;
 use tokio::{net::UdpSocket, sync::mpsc};
 use tracing::warn;
 
@@ -64,7 +65,8 @@ async fn read(socket: &UdpSocket, sender: &mpsc::Sender<Block>, drain: &Drain) {
             () = drain.begun() => break,
             ready = socket.readable() => ready,
         };
-        match ready.and_then(|()| fill(socket, &mut scratch)) {
+        let next = |scratch: &mut [u8]| socket.try_recv(scratch);
+        match ready.and_then(|()| fill(next, &mut scratch)) {
             Ok(block) if block.ends.is_empty() => {}
             Ok(block) => {
                 tokio::select! {
@@ -79,9 +81,11 @@ async fn read(socket: &UdpSocket, sender: &mpsc::Sender<Block>, drain: &Drain) {
             }
         }
     }
+    // The runtime may not have heard of all that has come: the system is asked itself.
+    let next = |scratch: &mut [u8]| (&*SockRef::from(socket)).read(scratch);
     let until = Instant::now() + LAST_READS;
     while Instant::now() < until {
-        let Ok(block) = fill(socket, &mut scratch) else { return };
+        let Ok(block) = fill(next, &mut scratch) else { return };
         if block.ends.is_empty() {
             return;
         }
@@ -94,10 +98,10 @@ async fn read(socket: &UdpSocket, sender: &mpsc::Sender<Block>, drain: &Drain) {
 }
 
 /// What has come, up to a block.
-fn fill(socket: &UdpSocket, scratch: &mut [u8]) -> io::Result<Block> {
+fn fill(next: impl Fn(&mut [u8]) -> io::Result<usize>, scratch: &mut [u8]) -> io::Result<Block> {
     let mut block = Block::default();
     while block.bytes.len() < BLOCK_BYTES && block.ends.len() < BLOCK_DATAGRAMS {
-        match socket.try_recv(scratch) {
+        match next(scratch) {
             Ok(bytes) => {
                 block.bytes.extend_from_slice(&scratch[..bytes]);
                 block.ends.push(block.bytes.len());

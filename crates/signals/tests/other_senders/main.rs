@@ -1,0 +1,6 @@
+//! Senders that do not speak our lines: programs that are there on any machine, against a plane of the test's own.
+
+mod otlp;
+mod plane;
+mod python;
+mod syslog;
