@@ -23,7 +23,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
     task::spawn_blocking,
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 use tracing::{debug, info, warn};
 use wire::signal::Wrong;
@@ -70,8 +70,8 @@ struct Sorted {
 const MEMORY: u32 = 64 * 1024;
 /// What a request takes beside its body, in bodies: it decoded, and its lines.
 const FACTOR: usize = 3;
-/// How long the head of a request may take.
-const HEAD: Duration = Duration::from_secs(10);
+/// How long the head of a request may take, from the end of the one before.
+const HEAD: Duration = Duration::from_mins(1);
 /// How long a connection is still told that the end has come.
 const FAREWELL: Duration = Duration::from_secs(1);
 /// How long a request waits for its turn, and for room at a backend, before it is refused.
@@ -209,12 +209,22 @@ impl Desk {
         let (most, most_inflated) = (terms.0.max_body.len(), terms.0.max_inflated.len());
         let described = Described::read(request.headers(), most)?;
         let memory = self.memory(described, most, most_inflated).await?;
-        let body = body::receive(request.into_body(), most).await?;
+        let body = tokio::select! {
+            biased;
+            body = body::receive(request.into_body(), most) => body?,
+            () = self.farewell() => return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "shutting down")),
+        };
         let inlet = Inlet::new(&self.hub, peer.to_string());
         let sorted = spawn_blocking(move || sort(inlet, signal, described, &body, most_inflated)).await;
         let sorted =
             sorted.map_err(|_| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the request was too odd"))??;
         self.hand_over(sorted, memory).await.map(|rejected| (signal, rejected))
+    }
+
+    /// The end has come, and there was time to send what was begun.
+    async fn farewell(&self) {
+        self.drain.begun().await;
+        sleep(FAREWELL).await;
     }
 
     /// Waits for its share of the memory.
