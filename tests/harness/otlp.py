@@ -1,6 +1,7 @@
 """Reads what a collector was sent, with the protobuf definitions that OpenTelemetry publishes.
 
-`otlp.py setup FOLDER` makes a virtual environment that has them; `FOLDER/bin/python otlp.py decode FILE..` prints the
+`otlp.py setup FOLDER` makes a virtual environment that has them (`setup FOLDER sdk`: one with the libraries that send);
+`FOLDER/bin/python otlp.py decode FILE..` prints the
 spans of some request bodies as one JSON array.
 """
 import json
@@ -9,17 +10,17 @@ import subprocess
 import sys
 import venv
 
-PACKAGE = "opentelemetry-proto>=1.25,<2"
+PACKAGES = {"proto": "opentelemetry-proto>=1.25,<2", "sdk": "opentelemetry-exporter-otlp-proto-http>=1.25,<2"}
 
 
-def setup(folder):
+def setup(folder, what="proto"):
     """Makes the environment beside its place and moves it there, so that it is whole or not there at all."""
     if os.path.exists(os.path.join(folder, "bin", "python")):
         return
     draft = f"{folder}.{os.getpid()}"
     venv.create(draft, with_pip=True)
     python = os.path.join(draft, "bin", "python")
-    subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", PACKAGE], check=True)
+    subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", PACKAGES[what]], check=True)
     try:
         os.rename(draft, folder)
     except OSError:

@@ -58,9 +58,8 @@ impl Sidecar {
         stream
             .set_read_timeout(Some(Duration::from_secs(30)))
             .expect("a timeout");
-        let request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-        );
+        let request =
+            format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).expect("the request is written");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("an answer");
@@ -85,7 +84,9 @@ impl Sidecar {
     #[track_caller]
     pub(crate) fn metric(&self, sample: &str) -> f64 {
         let (_, text) = self.get("/metrics");
-        let line = text.lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
         line.map_or(0.0, |value| value.parse().expect("a number"))
     }
 

@@ -17,6 +17,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("javac", "default-jdk-headless"),
     ("g++", "g++"),
     ("promtool", "prometheus"),
+    ("logger", "bsdutils"),
 ];
 
 /// Modules of Python that Debian has in packages of their own.
@@ -45,6 +46,8 @@ const NPM_FOLDER: &str = "target/npm";
 
 /// Where the tests find a Python with OpenTelemetry's protobuf definitions.
 const OTLP: &str = "target/otlp";
+/// And one with the libraries that send it.
+const OTLP_SDK: &str = "target/otlp-sdk";
 
 /// Where a bench finds the logging daemons of Debian.
 const SYSLOGS: &str = "target/peers/syslog";
@@ -102,6 +105,10 @@ pub(crate) fn setup() -> anyhow::Result<()> {
     if !root().join(OTLP).exists() {
         let make = command("python3", &["tests/harness/otlp.py", "setup", OTLP]);
         run("install opentelemetry-proto from PyPI", make)?;
+    }
+    if !root().join(OTLP_SDK).exists() {
+        let make = command("python3", &["tests/harness/otlp.py", "setup", OTLP_SDK, "sdk"]);
+        run("install opentelemetry-exporter-otlp-proto-http from PyPI", make)?;
     }
     Ok(())
 }

@@ -124,13 +124,14 @@ impl Outlet {
         }
     }
 
-    /// Lays lines down for the backend, as its buffer has it.
-    pub(crate) async fn push(&self, parcel: Parcel) {
+    /// Lays lines down for the backend, as its buffer has it; says how many found no place.
+    pub(crate) async fn push(&self, parcel: Parcel) -> usize {
         let lines = parcel.lines;
         let lost = self.buffer.push(parcel).await;
         self.dropped.dropped("buffer_full", lost.full);
         self.dropped.dropped("sampled", lost.sampled);
         self.metrics.routed(lines.saturating_sub(lost.full + lost.sampled));
+        lost.full
     }
 }
 

@@ -16,6 +16,7 @@ mod metrics;
 mod name;
 mod plane;
 mod routing;
+mod syslog;
 
 pub use config::Signals;
 pub use plane::{Plane, PlaneError};

@@ -17,7 +17,6 @@ use prometheus_client::{
     },
     registry::Unit,
 };
-use wire::signal::Wrong;
 
 use crate::name;
 
@@ -165,11 +164,6 @@ impl Metrics {
         if lines > 0 {
             self.dropped.get_or_create(&Reason { reason }).inc_by(lines as u64);
         }
-    }
-
-    /// A line was wrong.
-    pub(crate) fn wrong(&self, wrong: Wrong) {
-        self.dropped(wrong.reason(), 1);
     }
 
     /// Counts a connection for as long as it stands.

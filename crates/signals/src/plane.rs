@@ -19,7 +19,7 @@ use crate::{
     batch::{Buffer, Limits, Runner},
     config::{Backend, Rule, Signals},
     hub::{Hub, Outlet, Table},
-    ingest::{Listener, Terms},
+    ingest::{Listener, OtherAddresses, Others, Terms},
     metrics::Metrics,
     routing::Routes,
 };
@@ -38,6 +38,7 @@ pub struct Plane {
     shelf: Shelf,
     addresses: Vec<SocketAddr>,
     doors: Vec<(Door, Arc<ArcSwap<Terms>>)>,
+    others: Others,
     components: Mutex<Vec<(Arc<str>, Component)>>,
 }
 
@@ -107,6 +108,7 @@ impl Plane {
             shelf: Shelf::default(),
             addresses: Vec::new(),
             doors: Vec::new(),
+            others: Others::default(),
             components: Mutex::default(),
         };
         plane.set_table(config)?;
@@ -126,6 +128,9 @@ impl Plane {
             plane.doors.push((door, terms));
             listeners.push(listener);
         }
+        let others = Others::bind(config).await;
+        let others = others.map_err(|(address, source)| PlaneError::Listen { address, source })?;
+        plane.others = others.start(&plane.hub, &plane.intake);
         for listener in listeners {
             let (hub, drain) = (Arc::clone(&plane.hub), plane.intake.clone());
             plane.intake.spawn("signal listener", listener.run(hub, drain));
@@ -143,6 +148,11 @@ impl Plane {
         self.shelf.routes()
     }
 
+    /// The addresses that other protocols are taken on.
+    pub fn other_addresses(&self) -> OtherAddresses {
+        self.others.addresses
+    }
+
     /// Puts another configuration in the place of the one that is in use: all of it, or, where it cannot be used, nothing.
     /// Connections stay; what waits for a backend that changes goes where it was to go.
     ///
@@ -156,6 +166,7 @@ impl Plane {
         if wanted != present {
             warn!("the addresses of listeners have changed: that counts from the next start on");
         }
+        self.others.reload(config);
         for (door, terms) in terms {
             if let Some((_, current)) = self.doors.iter().find(|(present, _)| *present == door) {
                 current.store(Arc::new(terms));

@@ -58,7 +58,9 @@ fn a_backend_that_comes_back_gets_what_waited_for_it() {
     let reason = failing["backends"]["web"]["reason"].as_str().unwrap();
     assert!(reason.contains("503"), "{reason}");
     status.store(200, Ordering::Relaxed);
-    wait_until("it works again", || (health(&sidecar)["status"] == "healthy").then_some(()));
+    wait_until("it works again", || {
+        (health(&sidecar)["status"] == "healthy").then_some(())
+    });
     wait_until("it has every line", || {
         let taken = taken(&web);
         lines.iter().all(|line| taken.contains(line)).then_some(())
@@ -94,7 +96,9 @@ fn a_sender_is_held_back_while_a_backend_is_slow_and_nothing_is_lost() {
     let (_field, sidecar) = run(&both(&web.address(), ""));
     let lines = events(1000);
     send(port(&sidecar), &lines);
-    wait_until("the backend has every line", || (taken(&web).len() >= 1000).then_some(()));
+    wait_until("the backend has every line", || {
+        (taken(&web).len() >= 1000).then_some(())
+    });
     assert_eq!(taken(&web), lines);
     assert!(dropped(&sidecar).is_empty());
 }
@@ -125,7 +129,9 @@ fn a_batch_that_is_too_large_goes_in_parts() {
     let accepted = || -> Vec<String> {
         let asked = web.asked();
         let small = asked.iter().filter(|asked| asked.text().lines().count() <= 3);
-        small.flat_map(|asked| asked.text().lines().map(str::to_owned).collect::<Vec<_>>()).collect()
+        small
+            .flat_map(|asked| asked.text().lines().map(str::to_owned).collect::<Vec<_>>())
+            .collect()
     };
     wait_until("every line is there", || (accepted().len() >= 40).then_some(()));
     assert_eq!(accepted(), lines);
@@ -141,8 +147,12 @@ fn a_server_that_hangs_or_resets_is_tried_again() {
     });
     let (_field, sidecar) = run(&both(&web.address(), "flush_batch_size: 10"));
     send(port(&sidecar), &events(10));
-    wait_until("it was asked until it answered", || (web.asked().len() >= 3).then_some(()));
-    wait_until("it works again", || (health(&sidecar)["status"] == "healthy").then_some(()));
+    wait_until("it was asked until it answered", || {
+        (web.asked().len() >= 3).then_some(())
+    });
+    wait_until("it works again", || {
+        (health(&sidecar)["status"] == "healthy").then_some(())
+    });
     wait_until("nothing waits any more", || {
         (sidecar.metric("sidecar_buffer_size{source=\"a\"}") == 0.0).then_some(())
     });
@@ -161,9 +171,14 @@ fn a_full_disk_costs_nobody_else_and_is_told() {
     send(port(&sidecar), &events(10));
     wait_for_lines(&field.path("out.jsonl"), 10);
     let reason = wait_until("the full one is seen to fail", || {
-        health(&sidecar)["backends"]["full"]["reason"].as_str().map(str::to_owned)
+        health(&sidecar)["backends"]["full"]["reason"]
+            .as_str()
+            .map(str::to_owned)
     });
-    assert!(reason.contains("/dev/full") && reason.contains("No space left"), "{reason}");
+    assert!(
+        reason.contains("/dev/full") && reason.contains("No space left"),
+        "{reason}"
+    );
     assert_eq!(lines_of(&field.path("out.jsonl")).len(), 10);
     assert_eq!(health(&sidecar)["backends"]["out"]["status"], "ok");
 }

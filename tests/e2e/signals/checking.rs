@@ -54,7 +54,11 @@ backends:
     let (said, code) = check(&format!("{OLDER}{rest}"));
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("ok: "), "{said}");
-    assert_eq!(said.matches("nothing here").count(), 2, "a notice each for two sections: {said}");
+    assert_eq!(
+        said.matches("nothing here").count(),
+        2,
+        "a notice each for two sections: {said}"
+    );
     assert_eq!(check(OLDER).1, Some(0));
     assert_eq!(check(rest).1, Some(0));
 }
@@ -70,7 +74,10 @@ fn a_routing_test_that_fails_is_named() {
     );
     let (said, code) = check(&config);
     assert_eq!(code, Some(78), "{said}");
-    assert!(said.contains("test `infos are kept`: the line reaches nothing (filtered) and not `out`"), "{said}");
+    assert!(
+        said.contains("test `infos are kept`: the line reaches nothing (filtered) and not `out`"),
+        "{said}"
+    );
     assert!(!said.contains("errors are kept`:"), "{said}");
 }
 
@@ -83,7 +90,10 @@ fn a_rule_that_names_nobody_is_an_error_and_a_disabled_backend_a_warning() {
 ",
     );
     assert_eq!(code, Some(78), "{said}");
-    assert!(said.contains("did you mean `files`?") && said.contains("backend `off` is disabled"), "{said}");
+    assert!(
+        said.contains("did you mean `files`?") && said.contains("backend `off` is disabled"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -102,5 +112,8 @@ fn settings_that_do_not_fit_are_told_with_their_line() {
         assert!(said.contains(word), "{word}: {said}");
     }
     let (said, code) = check("signals: { backends: { c: { type: file, path: \"{host}.log\" } } }");
-    assert!(code == Some(78) && said.contains("nothing stands for `{host}`"), "{said}");
+    assert!(
+        code == Some(78) && said.contains("nothing stands for `{host}`"),
+        "{said}"
+    );
 }

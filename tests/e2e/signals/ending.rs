@@ -32,7 +32,10 @@ fn on_a_unix_socket_every_line_that_was_taken_is_delivered() {
             match stream.write(chunk[taken % chunk.len()..].as_bytes()) {
                 Ok(bytes) => taken += bytes,
                 Err(error) => {
-                    assert!(matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset), "{error}");
+                    assert!(
+                        matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset),
+                        "{error}"
+                    );
                     return taken;
                 }
             }
@@ -79,7 +82,9 @@ fn what_still_waits_for_others_is_delivered_at_the_end() {
     let field = Field::new(&TO_A_FILE.replace("flush_interval: 0", "flush_interval: 1h"));
     let sidecar = field.run();
     super::send(port(&sidecar), &[event("a", 1), event("a", 2)]);
-    wait_until("they wait", || (sidecar.metric("sidecar_buffer_size{source=\"a\"}") == 2.0).then_some(()));
+    wait_until("they wait", || {
+        (sidecar.metric("sidecar_buffer_size{source=\"a\"}") == 2.0).then_some(())
+    });
     assert!(!field.path("out.jsonl").exists());
     assert!(sidecar.stop().success());
     assert_eq!(lines_of(&field.path("out.jsonl")).len(), 2);
@@ -99,11 +104,16 @@ fn what_a_dead_backend_did_not_take_in_time_is_told() {
     let sidecar = field.start(&["run", "--grace", "1s"], &[]);
     sidecar.ready();
     super::send(port(&sidecar), &[event("a", 1), event("a", 2)]);
-    wait_until("they wait", || (sidecar.metric("sidecar_buffer_size{source=\"a\"}") == 2.0).then_some(()));
+    wait_until("they wait", || {
+        (sidecar.metric("sidecar_buffer_size{source=\"a\"}") == 2.0).then_some(())
+    });
     sidecar.signal(Signal::SIGTERM);
     let log = field.path("log.0");
     let status = sidecar.ended(Duration::from_secs(30));
     assert_eq!(status.code(), Some(75));
     let said = std::fs::read_to_string(log).unwrap();
-    assert!(said.contains("the grace ended before a backend had its lines") && said.contains("\"lines\":2"), "{said}");
+    assert!(
+        said.contains("the grace ended before a backend had its lines") && said.contains("\"lines\":2"),
+        "{said}"
+    );
 }

@@ -20,7 +20,8 @@ fn lines_go_where_their_source_and_what_they_say_have_them_go() {
     all: { type: file, path: \"{source}/{type}.jsonl\" }
     alerts: { type: filesystem, config: { path: alerts.jsonl } }
 ");
-    let line = |source: &str, kind: &str, data| json!({ "src": source, "ts": 1, "type": kind, "data": data }).to_string();
+    let line =
+        |source: &str, kind: &str, data| json!({ "src": source, "ts": 1, "type": kind, "data": data }).to_string();
     let lines = [
         line("db-load", "event", json!({ "level": "info" })),
         line("db-load", "event", json!({ "level": "fatal" })),
@@ -30,18 +31,30 @@ fn lines_go_where_their_source_and_what_they_say_have_them_go() {
         line("other", "event", json!({})),
     ];
     send(port(&sidecar), &lines);
-    assert_eq!(wait_for_lines(&field.path("alerts.jsonl"), 2), [lines[1].clone(), lines[3].clone()]);
+    assert_eq!(
+        wait_for_lines(&field.path("alerts.jsonl"), 2),
+        [lines[1].clone(), lines[3].clone()]
+    );
     assert_eq!(wait_for_lines(&field.path("db-load/event.jsonl"), 2), lines[..2]);
     assert_eq!(wait_for_lines(&field.path("db-load/new.jsonl"), 1), lines[2..3]);
-    assert_eq!(dropped(&sidecar), [("filtered".to_owned(), 1), ("no_route".to_owned(), 1)].into());
-    assert_eq!(sidecar.metric("sidecar_messages_received_total{source=\"db-load\"}"), 3.0);
+    assert_eq!(
+        dropped(&sidecar),
+        [("filtered".to_owned(), 1), ("no_route".to_owned(), 1)].into()
+    );
+    assert_eq!(
+        sidecar.metric("sidecar_messages_received_total{source=\"db-load\"}"),
+        3.0
+    );
     assert_eq!(sidecar.metric("sidecar_messages_routed_total{backend=\"alerts\"}"), 2.0);
 }
 
 #[test]
 fn a_wrong_line_costs_only_itself() {
     let (field, sidecar) = run(TO_A_FILE);
-    let long = format!("{{\"src\":\"a\",\"ts\":1,\"type\":\"event\",\"data\":\"{}\"}}", "x".repeat(70_000));
+    let long = format!(
+        "{{\"src\":\"a\",\"ts\":1,\"type\":\"event\",\"data\":\"{}\"}}",
+        "x".repeat(70_000)
+    );
     let lines = [
         event("a", 1),
         "rubbish".to_owned(),
@@ -63,7 +76,13 @@ fn a_wrong_line_costs_only_itself() {
     drop(stream);
     let wanted = [event("a", 1), event("a", 2), event("a", 3)];
     assert_eq!(wait_for_lines(&field.path("out.jsonl"), 3), wanted);
-    let reasons = [("missing_src", 2), ("missing_ts", 1), ("missing_type", 1), ("not_json", 3), ("too_long", 1)];
+    let reasons = [
+        ("missing_src", 2),
+        ("missing_ts", 1),
+        ("missing_type", 1),
+        ("not_json", 3),
+        ("too_long", 1),
+    ];
     let reasons = reasons.map(|(reason, count)| (reason.to_owned(), count));
     assert_eq!(dropped(&sidecar), reasons.into());
     let words = sidecar.lines();
@@ -116,6 +135,9 @@ fn a_thousand_sources_have_labels_and_the_rest_share_one() {
     let lines: Vec<String> = (0..1100).map(|number| event(&format!("s{number}"), number)).collect();
     send(port(&sidecar), &lines);
     assert_eq!(wait_for_lines(&field.path("out.jsonl"), 1100).len(), 1100);
-    assert_eq!(sidecar.metric("sidecar_messages_received_total{source=\"_other\"}"), 100.0);
+    assert_eq!(
+        sidecar.metric("sidecar_messages_received_total{source=\"_other\"}"),
+        100.0
+    );
     assert_eq!(lines_of(&field.path("out.jsonl")).len(), 1100);
 }

@@ -39,14 +39,19 @@ fn who_does_not_know_the_secret_is_not_heard() {
     let (field, sidecar) = run(WITH_A_SECRET);
     for first in [event("a", 1), hello("open"), hello(""), "rubbish".to_owned()] {
         let mut stream = TcpStream::connect(port(&sidecar)).unwrap();
-        stream.write_all(format!("{first}\n{}\n", event("a", 2)).as_bytes()).unwrap();
+        stream
+            .write_all(format!("{first}\n{}\n", event("a", 2)).as_bytes())
+            .unwrap();
         assert_eq!(until_its_end(&mut stream), "");
     }
     assert_eq!(dropped(&sidecar), [("auth_failed".to_owned(), 4)].into());
     send(port(&sidecar), &[hello("open sesame"), event("a", 3)]);
     assert_eq!(wait_for_lines(&field.path("out.jsonl"), 1), [event("a", 3)]);
     let shown = sidecar.get("/config").1;
-    assert!(shown.contains("\"secret\":\"***\"") && !shown.contains("sesame"), "{shown}");
+    assert!(
+        shown.contains("\"secret\":\"***\"") && !shown.contains("sesame"),
+        "{shown}"
+    );
 }
 
 #[test]
@@ -55,7 +60,10 @@ fn a_listener_that_others_reach_needs_a_secret() {
     let output = field.output(&["run"]);
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(78), "{said}");
-    assert!(said.contains("others could send to `0.0.0.0`") && said.contains("shared_secret"), "{said}");
+    assert!(
+        said.contains("others could send to `0.0.0.0`") && said.contains("shared_secret"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -69,7 +77,9 @@ fn a_connection_too_many_is_closed_at_once() {
     assert_eq!(dropped(&sidecar), [("too_many_connections".to_owned(), 1)].into());
     assert_eq!(sidecar.metric("sidecar_active_connections"), 1.0);
     drop(first);
-    wait_until("there is room again", || (sidecar.metric("sidecar_active_connections") == 0.0).then_some(()));
+    wait_until("there is room again", || {
+        (sidecar.metric("sidecar_active_connections") == 0.0).then_some(())
+    });
     send(port(&sidecar), &[event("a", 2)]);
     wait_for_lines(&field.path("out.jsonl"), 2);
 }
@@ -104,7 +114,10 @@ fn a_unix_socket_is_for_this_user_alone_and_goes_with_its_process() {
     wait_for_lines(&field.path("out.jsonl"), 1);
     let other = field.output(&["run"]);
     let said = String::from_utf8_lossy(&other.stderr).into_owned();
-    assert!(!other.status.success() && said.contains("cannot take signals"), "{said}");
+    assert!(
+        !other.status.success() && said.contains("cannot take signals"),
+        "{said}"
+    );
     assert!(sidecar.stop().success());
     assert!(!path.exists());
 }
@@ -129,8 +142,25 @@ fn tls_takes_a_changed_certificate_without_a_restart() {
     );
     let certify = || {
         let mut openssl = Command::new("openssl");
-        field.prepare(openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]));
-        openssl.args(["-keyout", "key.pem", "-out", "cert.pem", "-days", "2", "-subj", "/CN=localhost"]);
+        field.prepare(openssl.args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+        ]));
+        openssl.args([
+            "-keyout",
+            "key.pem",
+            "-out",
+            "cert.pem",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=localhost",
+        ]);
         openssl.args(["-addext", "subjectAltName=DNS:localhost"]);
         assert!(openssl.output().unwrap().status.success());
     };
@@ -150,7 +180,10 @@ fn tls_takes_a_changed_certificate_without_a_restart() {
     let lines = wait_for_lines(&field.path("out.jsonl"), 2);
     assert_eq!(lines.len(), 2);
     let mut plain = BufReader::new(TcpStream::connect(("127.0.0.1", port.parse().unwrap())).unwrap());
-    plain.get_mut().write_all(format!("{}\n", event("a", 3)).as_bytes()).unwrap();
+    plain
+        .get_mut()
+        .write_all(format!("{}\n", event("a", 3)).as_bytes())
+        .unwrap();
     until_its_end(plain.get_mut());
     assert_eq!(lines_of(&field.path("out.jsonl")).len(), 2);
     assert_eq!(health(&sidecar)["status"], "healthy");

@@ -38,13 +38,16 @@ fn port(sidecar: &Sidecar) -> SocketAddr {
 
 /// An event of a source, with a number in it.
 fn event(source: &str, number: usize) -> String {
-    json!({ "src": source, "ts": 1_700_000_000_000_u64, "type": "event", "data": { "level": "info", "n": number } }).to_string()
+    json!({ "src": source, "ts": 1_700_000_000_000_u64, "type": "event", "data": { "level": "info", "n": number } })
+        .to_string()
 }
 
 /// Sends lines and ends the connection.
 fn send(address: SocketAddr, lines: &[String]) {
     let mut stream = TcpStream::connect(address).expect("it listens");
-    stream.write_all((lines.join("\n") + "\n").as_bytes()).expect("it takes them");
+    stream
+        .write_all((lines.join("\n") + "\n").as_bytes())
+        .expect("it takes them");
 }
 
 /// The lines of a file so far.

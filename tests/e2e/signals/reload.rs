@@ -18,7 +18,11 @@ use crate::harness::{Field, Signal, Value, wait_until};
 fn a_good_file_is_used_and_a_bad_one_changes_nothing() {
     let (field, sidecar) = run(TO_A_FILE);
     let mut stream = TcpStream::connect(port(&sidecar)).unwrap();
-    let mut say = |number: usize| stream.write_all(format!("{}\n", event("a", number)).as_bytes()).unwrap();
+    let mut say = |number: usize| {
+        stream
+            .write_all(format!("{}\n", event("a", number)).as_bytes())
+            .unwrap()
+    };
     say(1);
     wait_for_lines(&field.path("out.jsonl"), 1);
 
@@ -32,7 +36,10 @@ fn a_good_file_is_used_and_a_bad_one_changes_nothing() {
     let (status, body) = sidecar.ask("POST", "/reload");
     let problem: Value = serde_json::from_str(&body).unwrap();
     assert_eq!((status, &problem["code"]), (422, &Value::from("invalid_config")));
-    assert!(problem["detail"].as_str().unwrap().contains("did you mean `file`?"), "{body}");
+    assert!(
+        problem["detail"].as_str().unwrap().contains("did you mean `file`?"),
+        "{body}"
+    );
     let health = health(&sidecar);
     assert_eq!(health["config"]["ok"], false);
     assert_eq!(health["status"], "degraded");

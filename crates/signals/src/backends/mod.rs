@@ -11,6 +11,7 @@ mod otlp;
 mod progress;
 mod prometheus;
 mod stdout;
+mod syslog;
 mod template;
 #[cfg(test)]
 mod testing;
@@ -120,6 +121,7 @@ pub(crate) fn open(kind: &Kind, place: &Surroundings<'_>) -> Result<Box<dyn Sink
         Kind::Elasticsearch(config) => Box::new(elasticsearch::Elasticsearch::new(config, lines)?),
         Kind::Otlp(config) => Box::new(otlp::Otlp::new(config, lines)?),
         Kind::Prometheus(config) => Box::new(prometheus::Prometheus::new(config, place)?),
+        Kind::Syslog(config) => Box::new(syslog::Messages::new(config, lines, folder)?),
         Kind::Blackhole => Box::new(blackhole::Blackhole),
     })
 }

@@ -120,13 +120,49 @@ impl Buffer {
         }
     }
 
-    fn try_push(&self, mut parcel: Parcel) -> Pushed {
-        let mut state = self.lock();
-        let policy = match self.limits.when_full {
+    /// Waits until the first line of a parcel would not be held back.
+    ///
+    /// # Cancellation
+    /// Dropping the future changes nothing.
+    pub(crate) async fn room_for(&self, parcel: &Parcel) {
+        if self.has_room_for(parcel) {
+            return;
+        }
+        let _held = Held::new(self);
+        loop {
+            let room = self.room.notified();
+            tokio::pin!(room);
+            room.as_mut().enable();
+            if self.has_room_for(parcel) {
+                return;
+            }
+            room.await;
+        }
+    }
+
+    fn has_room_for(&self, parcel: &Parcel) -> bool {
+        if self.policy() != WhenFull::Hold {
+            return true;
+        }
+        let state = self.lock();
+        let of_source = state.of_source.get(&parcel.source).copied().unwrap_or_default();
+        let line = parcel.iter().next().map_or(0, |line| line.len() + 1) + size_of::<Parcel>();
+        state.lines < self.limits.lines
+            && of_source < self.limits.lines_of_source
+            && state.bytes.saturating_add(line) <= self.most_bytes()
+    }
+
+    fn policy(&self) -> WhenFull {
+        match self.limits.when_full {
             Some(policy) => policy,
             None if self.failing.load(Ordering::Relaxed) => WhenFull::DropNewest,
             None => WhenFull::Hold,
-        };
+        }
+    }
+
+    fn try_push(&self, mut parcel: Parcel) -> Pushed {
+        let mut state = self.lock();
+        let policy = self.policy();
         let mut lost = Lost::default();
         if policy == WhenFull::Sample {
             lost.sampled = self.thin(&state, &mut parcel);

@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize, Serializer, de::Error as _};
 use serde_json::{Map, Value};
 
-use super::{Elasticsearch, File, Http, Loki, Otlp, Prometheus};
+use super::{Elasticsearch, File, Http, Loki, Otlp, Prometheus, Syslog};
 
 /// Where lines go.
 #[derive(Debug, Clone, PartialEq)]
@@ -80,6 +80,8 @@ pub enum Kind {
     Otlp(Otlp),
     /// Series of Prometheus.
     Prometheus(Prometheus),
+    /// Messages to a syslog server.
+    Syslog(Syslog),
     /// Nowhere: counted, and gone.
     Blackhole,
 }
@@ -138,6 +140,7 @@ impl Backend {
             "elasticsearch" | "opensearch" => Kind::Elasticsearch(from(own)?),
             "otlp" => Kind::Otlp(from(own)?),
             "prometheus" => Kind::Prometheus(from(own)?),
+            "syslog" => Kind::Syslog(from(own)?),
             "blackhole" => from::<Stdout>(own).map(|_| Kind::Blackhole)?,
             other => return Err(format!("there is no backend of type `{other}`")),
         };
@@ -212,7 +215,7 @@ impl JsonSchema for Backend {
             _ => Map::new(),
         };
         let shared = members(Settings::json_schema(generator));
-        let kinds: [(&[&str], Schema); 8] = [
+        let kinds: [(&[&str], Schema); 9] = [
             (&["file", "filesystem"], File::json_schema(generator)),
             (&["stdout", "console"], Stdout::json_schema(generator)),
             (&["http", "webhook"], Http::json_schema(generator)),
@@ -220,6 +223,7 @@ impl JsonSchema for Backend {
             (&["elasticsearch", "opensearch"], Elasticsearch::json_schema(generator)),
             (&["otlp"], Otlp::json_schema(generator)),
             (&["prometheus"], Prometheus::json_schema(generator)),
+            (&["syslog"], Syslog::json_schema(generator)),
             (&["blackhole"], Stdout::json_schema(generator)),
         ];
         let alternatives = kinds.into_iter().map(|(names, schema)| {

@@ -6,7 +6,7 @@ use chassis::config::{Findings, Formats, Path, list, nearest};
 use hyper::Uri;
 use serde_json::Value;
 
-use super::{Auth, Backend, File, Kind, Rule, Signals, Tcp};
+use super::{Auth, Backend, Destination, File, Kind, OtlpListener, Rule, Signals, SyslogListener, Tcp};
 use crate::{
     backends::{self, Template},
     routing::{Decision, Routes},
@@ -17,6 +17,12 @@ impl Signals {
     pub fn check(&self, findings: &mut Findings) {
         if let Some(tcp) = &self.tcp {
             findings.within("tcp", |findings| listener(tcp, findings));
+        }
+        if let Some(syslog) = &self.syslog {
+            findings.within("syslog", |findings| self::syslog(syslog, findings));
+        }
+        if let Some(otlp) = &self.otlp {
+            findings.within("otlp", |findings| self::otlp(otlp, findings));
         }
         for (name, backend) in &self.backends {
             findings.within(["backends", name], |findings| self::backend(backend, findings));
@@ -157,6 +163,46 @@ fn listener(tcp: &Tcp, findings: &mut Findings) {
     }
 }
 
+fn syslog(syslog: &SyslogListener, findings: &mut Findings) {
+    if syslog.tcp.is_none() && syslog.udp.is_none() {
+        let help = "write `tcp: \"127.0.0.1:1514\"`, `udp: \"127.0.0.1:1514\"` or both";
+        findings.error("", "syslog is taken nowhere", help);
+    }
+    for (key, address) in [("tcp", &syslog.tcp), ("udp", &syslog.udp)] {
+        if let Some(address) = address.as_deref().filter(|address| !is_loopback(host(address)))
+            && !syslog.allow_public
+        {
+            let message = format!("others could send to `{address}` without a word, as syslog has no secret");
+            findings.error(key, message, "add `allow_public: true`, or listen on 127.0.0.1");
+        }
+    }
+}
+
+fn otlp(otlp: &OtlpListener, findings: &mut Findings) {
+    if otlp.token.as_ref().is_some_and(|token| token.expose().is_empty()) {
+        let help = "set the variable that it is read from, or write it in a file and name that in `..._FILE`";
+        findings.error("token", "the token is empty", help);
+    }
+    if otlp.token.is_none() && !otlp.allow_public && !is_loopback(host(&otlp.listen)) {
+        let message = format!("others could send to `{}` without a word", otlp.listen);
+        let help = "add `token: ${OTLP_TOKEN}` or `allow_public: true`, or listen on 127.0.0.1";
+        findings.error("listen", message, help);
+    }
+    if otlp.max_body.is_empty() || otlp.max_inflated < otlp.max_body {
+        let message = format!("max_inflated {} is below max_body {}", otlp.max_inflated, otlp.max_body);
+        findings.error(
+            "max_inflated",
+            message,
+            "make it at least as large as `max_body`, and neither of them 0",
+        );
+    }
+}
+
+/// The host of `HOST:PORT`.
+fn host(address: &str) -> &str {
+    address.rsplit_once(':').map_or(address, |(host, _)| host)
+}
+
 /// Whether only this machine reaches an address.
 fn is_loopback(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
@@ -198,6 +244,8 @@ pub(crate) fn formats(formats: &mut Formats) {
             _ => Err("an address is `http://HOST[:PORT]/PATH` or `https://...`".to_owned()),
         }
     });
+    formats.add("syslog-address", |address| address.parse::<Destination>().map(drop));
+    formats.add("time-zone", |name| super::senders::zone(name).map(drop));
 }
 
 /// So many backends share a MiB, so that each of them has room for the longest line.

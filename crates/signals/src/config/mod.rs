@@ -12,6 +12,8 @@ mod otlp;
 mod prometheus;
 mod routing;
 mod seed;
+mod senders;
+mod syslog;
 
 pub use backend::{Backend, Compression, Kind, Settings, Stdout, WhenFull};
 pub(crate) use check::formats;
@@ -25,6 +27,10 @@ pub use otlp::{Otlp, OtlpProtocol};
 pub use prometheus::{Prometheus, RemoteWrite};
 pub use routing::{Case, Filter, Level, Rule};
 pub use seed::{Performance, SeedHealth, Sidecar};
+pub(crate) use senders::zone;
+pub use senders::{OtlpListener, SyslogListener};
+pub(crate) use syslog::Destination;
+pub use syslog::{Facility, Syslog, SyslogFormat};
 
 use std::{collections::BTreeMap, num::NonZeroUsize};
 
@@ -42,6 +48,12 @@ pub struct Signals {
     /// Where lines are taken on a Unix socket. Default none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unix: Option<Unix>,
+    /// Where syslog is taken. Default nowhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub syslog: Option<SyslogListener>,
+    /// Where OTLP over HTTP is taken. Default nowhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub otlp: Option<OtlpListener>,
     /// How much waits for a backend, and for how long.
     pub buffers: Buffers,
     /// What the plane may hold in memory, in MiB: buffers, unfinished lines, traces. At least 16, default 128.
@@ -75,6 +87,8 @@ impl Default for Signals {
         Self {
             tcp: None,
             unix: None,
+            syslog: None,
+            otlp: None,
             buffers: Buffers::default(),
             max_memory_mb: 128,
             routing: BTreeMap::new(),
@@ -101,11 +115,15 @@ impl Signals {
         let listeners = Self {
             tcp: self.tcp.clone(),
             unix: self.unix.clone(),
+            syslog: self.syslog.clone(),
+            otlp: self.otlp.clone(),
             ..Self::default()
         };
         let rest = Self {
             tcp: None,
             unix: None,
+            syslog: None,
+            otlp: None,
             ..self.clone()
         };
         (listeners, rest)

@@ -91,7 +91,7 @@ impl Connection {
             if pieces > 0 {
                 tokio::select! {
                     biased;
-                    () = self.session.sorter.flush() => {}
+                    _ = self.session.sorter.flush() => {}
                     () = drain.cut() => return,
                 }
                 if self.acknowledge().await.is_err() {

@@ -1,16 +1,13 @@
 //! What a connection has said of itself: who it is, whether it may speak, how far it has come.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::sync::Arc;
 
 use chassis::config::Secret;
 use subtle::ConstantTimeEq;
 use tracing::warn;
 use wire::signal::{Control, ControlKind, Line, Wrong};
 
-use super::{Piece, sorter::Sorter};
+use super::{Piece, sorter::Sorter, wrongs::Wrongs};
 use crate::hub::Hub;
 
 /// One connection's lines, taken in their order.
@@ -18,31 +15,23 @@ use crate::hub::Hub;
 pub(super) struct Session {
     hub: Arc<Hub>,
     pub(super) sorter: Sorter,
-    peer: String,
+    wrongs: Wrongs,
     /// What has to be known, until it was.
     secret: Option<Secret>,
     refused: bool,
     /// Lines since the hello that asked to be told of them.
     acked: Option<u64>,
-    /// When something was said of a wrong line, and how many there were since.
-    said: Option<Instant>,
-    unsaid: usize,
 }
-
-/// Between words about wrong lines.
-const PAUSE: Duration = Duration::from_secs(1);
 
 impl Session {
     pub(super) fn new(hub: &Arc<Hub>, peer: String, secret: Option<Secret>) -> Self {
         Self {
             hub: Arc::clone(hub),
             sorter: Sorter::new(hub),
-            peer,
+            wrongs: Wrongs::new(hub, peer),
             secret,
             refused: false,
             acked: None,
-            said: None,
-            unsaid: 0,
         }
     }
 
@@ -87,7 +76,7 @@ impl Session {
         match read {
             Ok((line, Line::Data(record))) => self.sorter.take(line, &record),
             Ok((_, Line::Control(control))) => self.greet(&control),
-            Err(wrong) => self.wrong(wrong),
+            Err(wrong) => self.wrongs.note(wrong, 1),
         }
     }
 
@@ -106,7 +95,7 @@ impl Session {
     pub(super) fn is_too_much(&self) {
         self.hub.metrics.dropped("buffer_full", 1);
         warn!(
-            peer = self.peer,
+            peer = self.wrongs.peer(),
             "too much is taken by lines whose ends have not come, a connection is closed: raise `max_memory_mb`, or have fewer senders"
         );
     }
@@ -114,16 +103,6 @@ impl Session {
     fn refuse(&mut self, why: &str) {
         self.refused = true;
         self.hub.metrics.dropped("auth_failed", 1);
-        warn!(peer = self.peer, why, "a connection is refused");
-    }
-
-    fn wrong(&mut self, wrong: Wrong) {
-        self.hub.metrics.wrong(wrong);
-        self.unsaid += 1;
-        if self.said.is_none_or(|said| said.elapsed() >= PAUSE) {
-            self.said = Some(Instant::now());
-            let lines = std::mem::take(&mut self.unsaid);
-            warn!(peer = self.peer, lines, reason = wrong.reason(), error = %wrong, "a line is of no use");
-        }
+        warn!(peer = self.wrongs.peer(), why, "a connection is refused");
     }
 }

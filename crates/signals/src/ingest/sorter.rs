@@ -111,11 +111,31 @@ impl Sorter {
         }
     }
 
-    /// Hands over what was sorted.
+    /// Waits until no backend would hold the first of the lines for it back.
+    ///
+    /// # Cancellation
+    /// Dropping the future changes nothing.
+    pub(super) async fn room(&self) {
+        for (backend, parcel) in &self.parcels {
+            self.table.backends[*backend].buffer.room_for(parcel).await;
+        }
+    }
+
+    /// Leaves what was sorted as if it had never come.
+    pub(super) fn forget(&mut self) {
+        for lane in &mut self.lanes {
+            lane.received = 0;
+            lane.parcels.clear();
+        }
+        self.missed = Misses::default();
+        self.parcels.clear();
+    }
+
+    /// Hands over what was sorted; says how many lines found no place at a backend.
     ///
     /// # Cancellation
     /// What is not handed over yet is dropped, and counted as that.
-    pub(super) async fn flush(&mut self) {
+    pub(super) async fn flush(&mut self) -> usize {
         for lane in &mut self.lanes {
             if lane.received > 0 {
                 lane.account.received(std::mem::take(&mut lane.received));
@@ -135,11 +155,13 @@ impl Sorter {
             parcels: std::mem::take(&mut self.parcels),
         };
         parcels.parcels.reverse();
+        let mut lost = 0;
         while let Some((backend, mut parcel)) = parcels.parcels.pop() {
             parcel.text.shrink_to_fit();
-            self.table.backends[backend].push(parcel).await;
+            lost += self.table.backends[backend].push(parcel).await;
         }
         self.parcels = std::mem::take(&mut parcels.parcels);
+        lost
     }
 
     fn lane(&mut self, source: &str) -> usize {
