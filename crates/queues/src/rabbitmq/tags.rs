@@ -2,6 +2,9 @@
 //!
 //! Pure. One acknowledgement covers the finished ones before the first that has not finished; each later one has an
 //! acknowledgement of its own. So a slow message at the head holds up nobody.
+//!
+//! The one rule: **what has not come yet is never covered.** A channel numbers its deliveries from 1 without a gap, and those of
+//! several orders may be seen in another order than they were sent: a number that has not been seen is a delivery on its way.
 
 use std::collections::BTreeSet;
 
@@ -9,6 +12,10 @@ use std::collections::BTreeSet;
 #[derive(Debug, Default)]
 pub(super) struct Tags {
     out: BTreeSet<u64>,
+    /// Every tag up to this one has come.
+    come: u64,
+    /// Those that have come beyond the first that has not.
+    beyond: BTreeSet<u64>,
 }
 
 /// An acknowledgement.
@@ -23,6 +30,10 @@ impl Tags {
     /// A delivery came.
     pub(super) fn given(&mut self, tag: u64) {
         self.out.insert(tag);
+        self.beyond.insert(tag);
+        while self.beyond.remove(&(self.come + 1)) {
+            self.come += 1;
+        }
     }
 
     /// A delivery was given back.
@@ -35,7 +46,8 @@ impl Tags {
         tags.retain(|tag| self.out.remove(tag));
         tags.sort_unstable();
         let first_out = self.out.first().copied().unwrap_or(u64::MAX);
-        let prefix = tags.partition_point(|tag| *tag < first_out);
+        let open = first_out.min(self.come + 1);
+        let prefix = tags.partition_point(|tag| *tag < open);
         let later = tags[prefix..].iter().map(|tag| Ack {
             tag: *tag,
             multiple: false,
@@ -68,19 +80,39 @@ mod tests {
         assert_eq!(acks(&mut tags, &[5, 5, 9]), [(5, false)]);
     }
 
+    #[test]
+    fn what_has_not_come_yet_is_not_covered() {
+        let mut tags = Tags::default();
+        [1, 3, 4].into_iter().for_each(|tag| tags.given(tag));
+        assert_eq!(acks(&mut tags, &[1, 3, 4]), [(1, false), (3, false), (4, false)]);
+        tags.given(2);
+        tags.given(5);
+        assert_eq!(acks(&mut tags, &[2, 5]), [(5, true)]);
+    }
+
     proptest! {
         #[test]
         fn the_broker_is_told_of_the_finished_ones_and_of_no_other(
-            steps in proptest::collection::vec((0_u64..4, proptest::collection::vec(any::<prop::sample::Index>(), 0..6)), 1..40),
+            steps in proptest::collection::vec(
+                (0_u64..4, proptest::collection::vec(any::<prop::sample::Index>(), 0..4), proptest::collection::vec(any::<prop::sample::Index>(), 0..6)),
+                1..40,
+            ),
         ) {
             let (mut tags, mut broker, mut last) = (Tags::default(), BTreeSet::new(), 0);
-            let mut held = Vec::new();
-            for (given, picks) in steps {
-                for _ in 0..given {
+            let (mut on_its_way, mut held) = (Vec::new(), Vec::new());
+            for (sent, comes, picks) in steps {
+                for _ in 0..sent {
                     last += 1;
-                    tags.given(last);
                     broker.insert(last);
-                    held.push(last);
+                    on_its_way.push(last);
+                }
+                // In whatever order it is seen.
+                for come in comes {
+                    if !on_its_way.is_empty() {
+                        let tag = on_its_way.remove(come.index(on_its_way.len()));
+                        tags.given(tag);
+                        held.push(tag);
+                    }
                 }
                 let mut finished = Vec::new();
                 for pick in picks {
@@ -96,7 +128,8 @@ mod tests {
                         broker.remove(&tag);
                     }
                 }
-                prop_assert_eq!(broker.iter().copied().collect::<Vec<_>>(), held.clone());
+                let waited_for: BTreeSet<u64> = held.iter().chain(&on_its_way).copied().collect();
+                prop_assert_eq!(&broker, &waited_for);
             }
         }
     }
