@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, num::NonZeroUsize, path::PathBuf};
 
-use chassis::config::Duration;
+use chassis::config::{ByteSize, Duration};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize, Serializer, de::Error as _};
 use serde_json::{Map, Value};
@@ -32,7 +32,9 @@ pub struct Settings {
     /// `drop_newest` while it fails.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub when_full: Option<WhenFull>,
-    /// Lines that wait for it, at most. Default that of `buffers`.
+    /// Where lines wait for it. Default in memory.
+    pub buffer: Storage,
+    /// Lines that wait for it, at most. Default that of `buffers`; on disk none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_queue_size: Option<NonZeroUsize>,
     /// How long a line waits for others to go with it. Default that of `buffers`.
@@ -46,6 +48,32 @@ pub struct Settings {
     /// counted and gone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dead_letter: Option<PathBuf>,
+}
+
+/// Where lines wait for a backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, tag = "type", rename_all = "snake_case")]
+pub enum Storage {
+    /// In memory: they are gone with the process.
+    Memory {},
+    /// In a file of the backend's own, `.outrigger/signals/NAME.db` in the configuration's folder: they outlive the
+    /// process, not the machine.
+    Disk {
+        /// How large the file may become, as `256MiB`. At least 1 MiB, default 1 GiB.
+        #[serde(default = "gibibyte")]
+        #[schemars(default = "gibibyte")]
+        max_bytes: ByteSize,
+    },
+}
+
+impl Default for Storage {
+    fn default() -> Self {
+        Self::Memory {}
+    }
+}
+
+fn gibibyte() -> ByteSize {
+    ByteSize::mib(1024)
 }
 
 /// What is done with a line for which there is no room.
@@ -220,6 +248,7 @@ impl JsonSchema for Backend {
 /// The keys of [`Settings`].
 const SHARED: &[&str] = &[
     "when_full",
+    "buffer",
     "max_queue_size",
     "flush_interval",
     "flush_batch_size",

@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 
-use chassis::config::{Findings, Formats, Path, list, nearest};
+use chassis::config::{ByteSize, Findings, Formats, Path, list, nearest};
 use hyper::Uri;
 use serde_json::Value;
 
-use super::{Auth, Backend, File, Kind, Rule, Signals, Tcp};
+use super::{Auth, Backend, File, Kind, Rule, Signals, Storage, Tcp};
 use crate::{
     backends::Template,
     routing::{Decision, Routes},
@@ -167,6 +167,12 @@ fn is_loopback(host: &str) -> bool {
 }
 
 fn backend(backend: &Backend, findings: &mut Findings) {
+    if let Storage::Disk { max_bytes } = backend.settings.buffer
+        && max_bytes < LEAST_DISK
+    {
+        let message = format!("max_bytes {max_bytes} is too little for a buffer on disk");
+        findings.error("buffer.max_bytes", message, format!("write {LEAST_DISK} or more"));
+    }
     if let Kind::File(file) = &backend.kind {
         self::file(file, findings);
     }
@@ -196,3 +202,5 @@ pub(crate) fn formats(formats: &mut Formats) {
 
 /// So many backends share a MiB, so that each of them has room for the longest line.
 const BACKENDS_PER_MIB: usize = 4;
+/// The least that a buffer on disk may have.
+const LEAST_DISK: ByteSize = ByteSize::mib(1);

@@ -8,7 +8,7 @@ mod listen;
 mod routing;
 mod seed;
 
-pub use backend::{Backend, Compression, Kind, Settings, Stdout, WhenFull};
+pub use backend::{Backend, Compression, Kind, Settings, Stdout, Storage, WhenFull};
 pub(crate) use check::formats;
 pub use file::{File, Fsync};
 pub use http::{Encoding, Http};
