@@ -2,79 +2,22 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
+mod common;
+
 use std::{
     fs,
-    path::Path,
     sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
-use chassis::{
-    lifecycle::{Health, Outcome},
-    telemetry::Metrics,
-};
-use serde_json::{Value, json};
-use signals::{Plane, Signals};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
-};
+use chassis::lifecycle::Outcome;
+use common::{arrived, config, lines, start};
+use serde_json::json;
+use signals::Plane;
+use tokio::net::TcpListener;
 
-fn config(backend: &Value) -> Signals {
-    serde_json::from_value(json!({
-        "tcp": { "port": 0 },
-        "buffers": { "flush_interval": 0, "per_source_buffer": 100_000 },
-        "backends": { "out": backend },
-    }))
-    .unwrap()
-}
-
-async fn start(config: &Signals, folder: &Path) -> Plane {
-    Plane::start(config, folder, &Health::new(), &Metrics::default())
-        .await
-        .unwrap()
-}
-
-fn lines(numbers: std::ops::Range<usize>) -> String {
-    let line = |number| format!("{}\n", json!({"src": "a", "ts": number, "type": "event", "data": {}}));
-    numbers.map(line).collect()
-}
-
-/// Sends lines, and waits until they are safe.
 async fn send(plane: &Plane, numbers: std::ops::Range<usize>) {
-    let mut stream = TcpStream::connect(plane.addresses()[0]).await.unwrap();
-    let hello = "{\"type\":\"hello\",\"src\":\"a\",\"data\":{\"ack\":true}}\n";
-    let count = numbers.len();
-    stream
-        .write_all((hello.to_owned() + &lines(numbers)).as_bytes())
-        .await
-        .unwrap();
-    let mut told = String::new();
-    let wanted = format!("{{\"ack\":{count}}}\n");
-    while !told.ends_with(&wanted) {
-        let mut byte = [0; 64];
-        let read = stream.read(&mut byte).await.unwrap();
-        assert!(read > 0, "closed after {told}");
-        told.push_str(std::str::from_utf8(&byte[..read]).unwrap());
-    }
-}
-
-/// The lines of a file, once it has so many.
-async fn arrived(path: &Path, count: usize) -> String {
-    let until = Instant::now() + Duration::from_mins(1);
-    loop {
-        let text = fs::read_to_string(path).unwrap_or_default();
-        if text.lines().count() >= count {
-            return text;
-        }
-        assert!(
-            Instant::now() < until,
-            "{} of {count} lines in {}",
-            text.lines().count(),
-            path.display()
-        );
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    common::send(plane, &lines(numbers)).await;
 }
 
 /// An address on which nobody listens.

@@ -134,7 +134,7 @@ impl Sink for Requests {
 }
 
 /// A client over pooled connections, which trusts the system's authorities.
-fn client(timeout: Duration) -> Result<Client, String> {
+pub(super) fn client(timeout: Duration) -> Result<Client, String> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))

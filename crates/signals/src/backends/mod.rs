@@ -4,6 +4,9 @@ mod blackhole;
 mod dead_letters;
 mod file;
 mod http;
+mod postgres;
+mod s3;
+mod sqlite;
 mod stdout;
 mod template;
 
@@ -66,6 +69,9 @@ pub(crate) fn open(kind: &Kind, lines: usize, folder: &Path) -> Result<Box<dyn S
         Kind::File(config) => Box::new(file::Files::new(config, folder)?),
         Kind::Stdout(_) => Box::new(stdout::Stdout),
         Kind::Http(config) => Box::new(http::Requests::new(config, lines)?),
+        Kind::Sqlite(config) => Box::new(sqlite::Rows::new(config, folder)),
+        Kind::Postgres(config) => Box::new(postgres::Rows::new(config, folder)?),
+        Kind::S3(config) => Box::new(s3::Objects::new(config)?),
         Kind::Blackhole => Box::new(blackhole::Blackhole),
     })
 }

@@ -44,6 +44,8 @@ pub(crate) struct Buffer {
     limits: Limits,
     /// Bytes that may be in memory.
     bytes: AtomicUsize,
+    /// So many bytes are as much as goes at once.
+    enough: AtomicUsize,
     bell: Arc<Bell>,
     closed: AtomicBool,
     /// Another has what is in here.
@@ -87,6 +89,7 @@ impl Buffer {
         Self {
             limits,
             bytes: AtomicUsize::new(usize::MAX),
+            enough: AtomicUsize::new(usize::MAX),
             bell,
             closed: AtomicBool::new(false),
             passed_on: CancellationToken::new(),
@@ -170,6 +173,7 @@ impl Buffer {
     /// # Cancellation
     /// Dropping the future takes nothing.
     pub(crate) async fn take(&self, lines: usize, bytes: usize) -> Option<Vec<Parcel>> {
+        self.enough.store(bytes, Ordering::Relaxed);
         loop {
             // Before the look: what was laid down before the end is seen.
             let closed = self.closed.load(Ordering::Acquire);
@@ -202,7 +206,7 @@ impl Buffer {
         self.closed.load(Ordering::Relaxed)
             || self.bell.held.load(Ordering::Relaxed) > 0
             || tally.waiting >= self.limits.ripe
-            || tally.bytes >= self.most_bytes() / 2
+            || tally.bytes >= (self.most_bytes() / 2).min(self.enough.load(Ordering::Relaxed))
             || self.limits.interval.is_zero()
     }
 

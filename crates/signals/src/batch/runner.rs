@@ -59,8 +59,19 @@ impl Batch {
 
     /// The lines, without their ends.
     pub(crate) fn lines(&self) -> impl Iterator<Item = &[u8]> {
-        let all = self.parcels.iter().flat_map(Parcel::iter);
+        self.entries().map(|(_, line)| line)
+    }
+
+    /// The lines, without their ends, each with the parcel that it came in.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&Parcel, &[u8])> {
+        let of = |parcel| Parcel::iter(parcel).map(move |line| (parcel, line));
+        let all = self.parcels.iter().flat_map(of);
         all.skip(self.range.start).take(self.range.len())
+    }
+
+    /// Whether the other is a clone of it.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.parcels, &other.parcels) && self.range == other.range
     }
 
     fn halves(self) -> [Self; 2] {

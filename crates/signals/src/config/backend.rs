@@ -2,12 +2,12 @@
 
 use std::{borrow::Cow, num::NonZeroUsize, path::PathBuf};
 
-use chassis::config::{ByteSize, Duration};
+use chassis::config::{ByteSize, Duration, Secret};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize, Serializer, de::Error as _};
 use serde_json::{Map, Value};
 
-use super::{File, Http};
+use super::{File, Http, Postgres, S3, Sqlite};
 
 /// Where lines go.
 #[derive(Debug, Clone, PartialEq)]
@@ -99,6 +99,12 @@ pub enum Kind {
     Stdout(Stdout),
     /// Requests to a server.
     Http(Http),
+    /// Rows in a file.
+    Sqlite(Sqlite),
+    /// Rows in `PostgreSQL`.
+    Postgres(Postgres),
+    /// Objects in S3.
+    S3(S3),
     /// Nowhere: counted, and gone.
     Blackhole,
 }
@@ -153,6 +159,9 @@ impl Backend {
             "file" | "filesystem" => Kind::File(from(own)?),
             "stdout" | "console" => from::<Stdout>(own).map(Kind::Stdout)?,
             "http" | "webhook" => Kind::Http(from(own)?),
+            "sqlite" => Kind::Sqlite(from(own)?),
+            "postgres" | "timescaledb" => Kind::Postgres(from(own)?),
+            "s3" => Kind::S3(from(own)?),
             "blackhole" => from::<Stdout>(own).map(|_| Kind::Blackhole)?,
             other => return Err(format!("there is no backend of type `{other}`")),
         };
@@ -196,7 +205,23 @@ impl Serialize for Backend {
         if let (Kind::Http(http), Some(headers)) = (&self.kind, shown.get_mut("headers")) {
             *headers = serde_json::to_value(&http.headers).unwrap_or_default();
         }
+        for key in self.kind.secrets() {
+            if let Some(value @ Value::String(_)) = shown.get_mut(*key) {
+                *value = serde_json::to_value(Secret::default()).unwrap_or_default();
+            }
+        }
         shown.serialize(serializer)
+    }
+}
+
+impl Kind {
+    /// The keys that are never shown.
+    fn secrets(&self) -> &'static [&'static str] {
+        match self {
+            Self::Postgres(_) => &["url"],
+            Self::S3(_) => &["access_key_id", "secret_access_key", "session_token"],
+            _ => &[],
+        }
     }
 }
 
@@ -211,10 +236,13 @@ impl JsonSchema for Backend {
             _ => Map::new(),
         };
         let shared = members(Settings::json_schema(generator));
-        let kinds: [(&[&str], Schema); 4] = [
+        let kinds: [(&[&str], Schema); 7] = [
             (&["file", "filesystem"], File::json_schema(generator)),
             (&["stdout", "console"], Stdout::json_schema(generator)),
             (&["http", "webhook"], Http::json_schema(generator)),
+            (&["sqlite"], Sqlite::json_schema(generator)),
+            (&["postgres", "timescaledb"], Postgres::json_schema(generator)),
+            (&["s3"], S3::json_schema(generator)),
             (&["blackhole"], Stdout::json_schema(generator)),
         ];
         let alternatives = kinds.into_iter().map(|(names, schema)| {

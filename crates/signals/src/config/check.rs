@@ -173,8 +173,22 @@ fn backend(backend: &Backend, findings: &mut Findings) {
         let message = format!("max_bytes {max_bytes} is too little for a buffer on disk");
         findings.error("buffer.max_bytes", message, format!("write {LEAST_DISK} or more"));
     }
-    if let Kind::File(file) = &backend.kind {
-        self::file(file, findings);
+    match &backend.kind {
+        Kind::File(file) => self::file(file, findings),
+        Kind::S3(s3) => {
+            if let Err(error) = s3.prefix.parse::<Template>() {
+                findings.error("prefix", error.to_string(), "use `{source}`, `{type}` and `{date}`");
+            }
+            if s3.access_key_id.is_some() != s3.secret_access_key.is_some() {
+                let message = "access_key_id and secret_access_key go together";
+                findings.error(
+                    "access_key_id",
+                    message,
+                    "write both, or none for those of the environment",
+                );
+            }
+        }
+        _ => {}
     }
 }
 
@@ -198,6 +212,21 @@ pub(crate) fn formats(formats: &mut Formats) {
             _ => Err("an address is `http://HOST[:PORT]/PATH` or `https://...`".to_owned()),
         }
     });
+    formats.add("sql-table", |text| {
+        if is_table(text) {
+            return Ok(());
+        }
+        Err("a table is `NAME` or `SCHEMA.NAME`, of letters, digits and `_`".to_owned())
+    });
+}
+
+/// Whether a text is the name of a table, with or without its schema.
+fn is_table(text: &str) -> bool {
+    let is_name = |name: &str| {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+        !name.is_empty() && name.len() <= 63 && !name.as_bytes()[0].is_ascii_digit() && name.bytes().all(fits)
+    };
+    text.split('.').count() <= 2 && text.split('.').all(is_name)
 }
 
 /// So many backends share a MiB, so that each of them has room for the longest line.

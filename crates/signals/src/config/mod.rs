@@ -7,6 +7,7 @@ mod http;
 mod listen;
 mod routing;
 mod seed;
+mod stores;
 
 pub use backend::{Backend, Compression, Kind, Settings, Stdout, Storage, WhenFull};
 pub(crate) use check::formats;
@@ -15,6 +16,7 @@ pub use http::{Encoding, Http};
 pub use listen::{Auth, Tcp, Tls, Unix};
 pub use routing::{Case, Filter, Level, Rule};
 pub use seed::{Performance, SeedHealth, Sidecar};
+pub use stores::{Postgres, S3, Sqlite};
 
 use std::{collections::BTreeMap, num::NonZeroUsize};
 
