@@ -20,6 +20,10 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("logger", "bsdutils"),
 ];
 
+/// The database that the tests run servers of their own of, and where its package puts its programs.
+const DATABASE: &str = "postgresql";
+const DATABASES: &str = "/usr/lib/postgresql";
+
 /// Modules of Python that Debian has in packages of their own.
 const MODULES: &[(&str, &str)] = &[("ensurepip", "python3-venv")];
 
@@ -63,6 +67,8 @@ apt-get download -qq rsyslog syslog-ng-core libestr0 libfastjson4 liblognorm5 li
     libpcre3 libglib2.0-0
 for package in *.deb; do dpkg -x "$package" ..; done
 "#;
+/// Where the tests find a Python with an S3 server.
+const MOTO: &str = "target/moto";
 
 /// Installs its arguments, with all words on standard error. Debian's way to say that no package may start a service is a policy: where the machine has none
 /// there is one meanwhile.
@@ -78,7 +84,7 @@ if [ ! -e "$policy" ]; then
 fi
 apt-get update -qq
 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"
-for server in rabbitmq-server prometheus; do
+for server in rabbitmq-server prometheus postgresql; do
     case " $* " in *" $server "*) ! command -v systemctl >/dev/null || systemctl --quiet disable "$server" ;; esac
 done
 "#;
@@ -90,6 +96,7 @@ pub(crate) fn setup() -> anyhow::Result<()> {
         .filter(|(program, _)| !is_there(program))
         .chain(MODULES.iter().filter(|(module, _)| !imports(module)))
         .map(|(_, package)| *package)
+        .chain((!has_database()).then_some(DATABASE))
         .collect();
     if !missing.is_empty() {
         install(&missing)?;
@@ -109,6 +116,10 @@ pub(crate) fn setup() -> anyhow::Result<()> {
     if !root().join(OTLP_SDK).exists() {
         let make = command("python3", &["tests/harness/otlp.py", "setup", OTLP_SDK, "sdk"]);
         run("install opentelemetry-exporter-otlp-proto-http from PyPI", make)?;
+    }
+    if !root().join(MOTO).exists() {
+        let make = command("python3", &["tests/harness/s3.py", "setup", MOTO]);
+        run("install moto from PyPI", make)?;
     }
     Ok(())
 }
@@ -147,6 +158,14 @@ fn imports(modules: &str) -> bool {
         .stderr(Stdio::null())
         .status()
         .is_ok_and(|it| it.success())
+}
+
+/// Whether the server is installed; its programs are in no path.
+fn has_database() -> bool {
+    let versions = std::fs::read_dir(DATABASES).into_iter().flatten().flatten();
+    versions
+        .map(|entry| entry.path())
+        .any(|version| version.join("bin/postgres").exists())
 }
 
 fn is_there(program: &str) -> bool {

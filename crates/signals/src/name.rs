@@ -23,9 +23,14 @@ pub(crate) fn safe(name: &str) -> Cow<'_, str> {
     if safe.starts_with('.') {
         safe.replace_range(..1, "_");
     }
+    Cow::Owned(format!("{safe}-{}", mark(name)))
+}
+
+/// Eight characters that tell a text from others.
+pub(crate) fn mark(text: &str) -> String {
     #[expect(clippy::cast_possible_truncation, reason = "a mark is 32 bits of the hash")]
-    let mark = hash(name.as_bytes()) as u32;
-    Cow::Owned(format!("{safe}-{mark:08x}"))
+    let mark = hash(text.as_bytes()) as u32;
+    format!("{mark:08x}")
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! The plane at work: listeners, the table of the moment, one task a backend.
 
 use std::{
+    collections::HashMap,
     net::SocketAddr,
+    num::NonZeroUsize,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, Weak},
     time::{Duration, Instant},
 };
 
@@ -12,12 +14,13 @@ use chassis::{
     lifecycle::{Component, Drain, Health, Outcome},
     telemetry::Metrics as Registry,
 };
+use serde_json::{Map, Value};
 use tracing::{info, warn};
 
 use crate::{
     backends::{self, DeadLetters, Shelf, Sink, Surroundings},
-    batch::{Buffer, Limits, Runner},
-    config::{Backend, Rule, Signals},
+    batch::{Buffer, Disk, Limits, Runner, disk},
+    config::{Backend, Rule, Signals, Storage},
     hub::{Hub, Outlet, Table},
     ingest::{Listener, OtherAddresses, Others, Terms},
     metrics::Metrics,
@@ -40,6 +43,8 @@ pub struct Plane {
     doors: Vec<(Door, Arc<ArcSwap<Terms>>)>,
     others: Others,
     components: Mutex<Vec<(Arc<str>, Component)>>,
+    /// Disk buffers that somebody has; a backend that comes anew gets the one that its predecessor had.
+    disks: Mutex<HashMap<PathBuf, Weak<Disk>>>,
 }
 
 /// Where a listener is; that does not change while the process runs.
@@ -110,8 +115,10 @@ impl Plane {
             doors: Vec::new(),
             others: Others::default(),
             components: Mutex::default(),
+            disks: Mutex::default(),
         };
         plane.set_table(config)?;
+        plane.tell_forgotten();
         let mut listeners = Vec::new();
         for (door, terms) in plane.terms(config)? {
             let terms = Arc::new(ArcSwap::from_pointee(terms));
@@ -210,7 +217,7 @@ impl Plane {
         let mut outlets: Vec<Arc<Outlet>> = Vec::new();
         let mut new: Vec<Prepared> = Vec::new();
         let mut trouble = None;
-        let mut find = |backend: &str, config_of: Backend| -> Option<usize> {
+        let mut find = |backend: &str, config_of: Backend, own: &Map<String, Value>| -> Option<usize> {
             let is = |outlet: &&Arc<Outlet>| {
                 *outlet.name == *backend
                     && outlet.config == config_of
@@ -222,7 +229,7 @@ impl Plane {
             if let Some(outlet) = before.backends.iter().find(is) {
                 outlets.push(Arc::clone(outlet));
             } else {
-                match self.prepare(backend, config_of, config) {
+                match self.prepare(backend, config_of, own, config) {
                     Ok(prepared) => {
                         outlets.push(Arc::clone(&prepared.outlet));
                         new.push(prepared);
@@ -237,12 +244,12 @@ impl Plane {
         };
         let mut all = Vec::new();
         for (name, backend) in config.backends.iter().filter(|(_, backend)| backend.enabled) {
-            all.extend(find(name, backend.clone()));
+            all.extend(find(name, backend.clone(), &Map::new()));
         }
         let routes = Routes::new(&config.routing, all, |rule: &Rule| {
             let backend = config.backends.get(&rule.backend).filter(|backend| backend.enabled)?;
             let own = backend.with(&rule.config).ok()?;
-            find(&rule.backend, own)
+            find(&rule.backend, own, &rule.config)
         });
         if let Some(error) = trouble {
             return Err(error);
@@ -263,7 +270,14 @@ impl Plane {
         Ok(())
     }
 
-    fn prepare(&self, name: &str, backend: Backend, config: &Signals) -> Result<Prepared, PlaneError> {
+    /// Makes a backend; `own` are the settings that a rule lays over the backend's.
+    fn prepare(
+        &self,
+        name: &str,
+        backend: Backend,
+        own: &Map<String, Value>,
+        config: &Signals,
+    ) -> Result<Prepared, PlaneError> {
         let limits = limits(config, &backend);
         let place = Surroundings {
             name,
@@ -272,19 +286,50 @@ impl Plane {
             shelf: &self.shelf,
             drain: &self.outlets,
         };
-        let sink = backends::open(&backend.kind, &place).map_err(|why| PlaneError::Backend {
+        let trouble = |why| PlaneError::Backend {
             backend: name.to_owned(),
             why,
-        })?;
+        };
+        let sink = backends::open(&backend.kind, &place).map_err(trouble)?;
         let letters = backend.settings.dead_letter.as_ref();
         let dead_letters = letters.map(|path| DeadLetters::new(self.folder.join(path)));
-        let buffer = Arc::new(Buffer::new(limits));
+        let buffer = Arc::new(if limits.disk.is_some() {
+            let own = (!own.is_empty()).then(|| Value::Object(own.clone()).to_string());
+            let path = disk::path(&self.folder, name, own.as_deref());
+            Buffer::on_disk(limits, self.disk(path).map_err(trouble)?)
+        } else {
+            Buffer::new(limits)
+        });
         let outlet = Arc::new(Outlet::new(name.into(), backend, buffer, &self.hub.metrics));
         Ok(Prepared {
             outlet,
             sink,
             dead_letters,
         })
+    }
+
+    /// The disk buffer in a file: the one that is open, if any is. Lines go on into it meanwhile, and whoever delivers them
+    /// now goes on until [`Buffer::take_over`], so that none is lost or comes twice.
+    fn disk(&self, path: PathBuf) -> Result<Arc<Disk>, String> {
+        let mut disks = self.disks.lock().unwrap_or_else(PoisonError::into_inner);
+        disks.retain(|_, disk| disk.strong_count() > 0);
+        if let Some(disk) = disks.get(&path).and_then(Weak::upgrade) {
+            return Ok(disk);
+        }
+        let disk = Disk::open(&path, &self.hub.metrics, self.outlets.hold())?;
+        disks.insert(path, Arc::downgrade(&disk));
+        Ok(disk)
+    }
+
+    /// Says where lines wait that no backend will get.
+    fn tell_forgotten(&self) {
+        let disks = self.disks.lock().unwrap_or_else(PoisonError::into_inner);
+        let used: Vec<PathBuf> = disks.keys().cloned().collect();
+        drop(disks);
+        for (file, lines) in disk::forgotten(&self.folder, &used) {
+            let file = file.display();
+            warn!(%file, lines, "lines wait on disk for a backend that is configured no more: configure it as it was, or remove the file");
+        }
     }
 
     fn begin(&self, prepared: Prepared) {
@@ -307,6 +352,7 @@ impl Plane {
             health,
             dead_letters,
         };
+        runner.buffer.take_over();
         let drain = self.outlets.clone();
         self.outlets.spawn("backend", async move {
             runner.run(sink, drain).await;
@@ -349,8 +395,14 @@ impl Plane {
 /// What may wait for a backend; its bytes are a share of the plane's.
 fn limits(config: &Signals, backend: &Backend) -> Limits {
     let (all, own) = (&config.buffers, &backend.settings);
+    let disk = match own.buffer {
+        Storage::Memory {} => None,
+        Storage::Disk { max_bytes } => Some(max_bytes.len()),
+    };
+    let lines = own.max_queue_size.or(disk.is_none().then_some(all.max_queue_size));
     Limits {
-        lines: own.max_queue_size.unwrap_or(all.max_queue_size).get(),
+        lines: lines.map_or(usize::MAX, NonZeroUsize::get),
+        disk,
         lines_of_source: all.per_source_buffer.get(),
         when_full: own.when_full,
         interval: own.flush_interval.unwrap_or(all.flush_interval).get(),

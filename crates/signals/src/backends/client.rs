@@ -253,7 +253,7 @@ fn sensitive(name: &str, value: &str) -> Result<HeaderValue, String> {
 }
 
 /// A client over pooled connections, which trusts the system's authorities.
-fn client(timeout: Duration, version: Version) -> Result<Client, String> {
+pub(super) fn client(timeout: Duration, version: Version) -> Result<Client, String> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     let mut tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))

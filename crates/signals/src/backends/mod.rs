@@ -8,8 +8,11 @@ mod file;
 mod http;
 mod loki;
 mod otlp;
+mod postgres;
 mod progress;
 mod prometheus;
+mod s3;
+mod sqlite;
 mod stdout;
 mod syslog;
 mod template;
@@ -122,6 +125,9 @@ pub(crate) fn open(kind: &Kind, place: &Surroundings<'_>) -> Result<Box<dyn Sink
         Kind::Otlp(config) => Box::new(otlp::Otlp::new(config, lines)?),
         Kind::Prometheus(config) => Box::new(prometheus::Prometheus::new(config, place)?),
         Kind::Syslog(config) => Box::new(syslog::Messages::new(config, lines, folder)?),
+        Kind::Sqlite(config) => Box::new(sqlite::Rows::new(config, folder)),
+        Kind::Postgres(config) => Box::new(postgres::Rows::new(config, folder)?),
+        Kind::S3(config) => Box::new(s3::Objects::new(config)?),
         Kind::Blackhole => Box::new(blackhole::Blackhole),
     })
 }

@@ -1,10 +1,16 @@
 //! What waits for a backend: bounded, shared among sources, and given out in batches.
 
 mod buffer;
+pub(crate) mod disk;
+mod memory;
 mod parcel;
+mod policy;
 mod runner;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use buffer::{Buffer, Limits};
+pub(crate) use disk::Disk;
 pub(crate) use parcel::Parcel;
 pub(crate) use runner::{Batch, Runner};
 

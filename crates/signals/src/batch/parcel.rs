@@ -35,6 +35,24 @@ impl Parcel {
         }
     }
 
+    /// One of the same source and time, without lines.
+    pub(crate) fn empty(&self) -> Self {
+        Self::new(&self.source, &self.account, self.received, self.since)
+    }
+
+    /// Takes off all of its lines.
+    pub(crate) fn take_all(&mut self) -> Self {
+        let empty = self.empty();
+        std::mem::replace(self, empty)
+    }
+
+    /// Puts what was taken off its front back there.
+    pub(crate) fn put_back(&mut self, mut front: Self) {
+        front.text.extend_from_slice(&self.text);
+        self.text = front.text;
+        self.lines += front.lines;
+    }
+
     /// Adds a line that has no end yet.
     pub(crate) fn push(&mut self, line: &[u8]) {
         self.text.reserve(line.len() + 1);
@@ -45,13 +63,7 @@ impl Parcel {
 
     /// Its lines, without their ends.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        let mut rest = self.text.as_slice();
-        std::iter::from_fn(move || {
-            let end = memchr::memchr(b'\n', rest)?;
-            let (line, more) = rest.split_at(end);
-            rest = &more[1..];
-            Some(line)
-        })
+        lines(&self.text)
     }
 
     /// What it takes in memory.
@@ -61,15 +73,7 @@ impl Parcel {
 
     /// The place behind the first `lines` lines, and how many there are that end within `bytes`.
     fn place(&self, lines: usize, bytes: usize) -> (usize, usize) {
-        let (mut at, mut count) = (0, 0);
-        for line in self.iter().take(lines) {
-            if at + line.len() + 1 > bytes {
-                break;
-            }
-            at += line.len() + 1;
-            count += 1;
-        }
-        (at, count)
+        place(&self.text, lines, bytes)
     }
 
     /// Takes off as many of its first lines as are no more than `lines`, in no more than `bytes`.
@@ -78,7 +82,7 @@ impl Parcel {
         if count == 0 {
             return None;
         }
-        let mut front = Self::new(&self.source, &self.account, self.received, self.since);
+        let mut front = self.empty();
         front.text = self.text[..at].to_vec();
         front.lines = count;
         self.text.drain(..at);
@@ -120,6 +124,30 @@ impl Parcel {
         }
         fits
     }
+}
+
+/// The lines of a text in which each has its end, without the ends.
+pub(super) fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let end = memchr::memchr(b'\n', rest)?;
+        let (line, more) = rest.split_at(end);
+        rest = &more[1..];
+        Some(line)
+    })
+}
+
+/// The place behind the first `most` lines of a text, and how many there are that end within `bytes`.
+pub(super) fn place(text: &[u8], most: usize, bytes: usize) -> (usize, usize) {
+    let (mut at, mut count) = (0, 0);
+    for line in lines(text).take(most) {
+        if at + line.len() + 1 > bytes {
+            break;
+        }
+        at += line.len() + 1;
+        count += 1;
+    }
+    (at, count)
 }
 
 /// Small parcels become one up to this size.

@@ -13,7 +13,7 @@ use chassis::{
     guard::Backoff,
     lifecycle::{Component, Drain},
 };
-use tracing::{debug, error, warn};
+use tracing::{debug, error, info, warn};
 
 use super::{Buffer, Parcel};
 use crate::{
@@ -90,15 +90,27 @@ impl Batch {
 const AWAY: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(30));
 
 impl Runner {
-    /// Works until the buffer is closed and empty, or `drain` is cut; says how many lines were left then.
+    /// Works until the buffer is closed and empty, another has it, or `drain` is cut; says how many lines were left then.
+    /// What is on disk stays there once the drain has begun.
     pub(crate) async fn run(self, mut sink: Box<dyn Sink>, drain: Drain) -> usize {
         let Capacity { lines, bytes } = sink.capacity();
         let mut at_once = lines;
-        loop {
+        let seat = tokio::select! {
+            seat = self.buffer.seat() => Some(seat),
+            () = self.leaves(&drain) => None,
+            () = drain.cut() => None,
+        };
+        while seat.is_some() {
+            let trouble = self.buffer.trouble();
             let taken = tokio::select! {
                 biased;
+                () = self.leaves(&drain) => break,
                 taken = self.buffer.take(at_once, bytes) => taken,
                 () = drain.cut() => break,
+                () = self.buffer.trouble_changes(trouble.as_deref()) => {
+                    self.tell_health();
+                    continue;
+                }
             };
             let Some(parcels) = taken else { break };
             let batch = Batch::new(parcels);
@@ -117,18 +129,43 @@ impl Runner {
                         let [first, second] = part.halves();
                         parts.extend([second, first]);
                     }
-                    Carried::Cut => return self.end(sink).await,
+                    Carried::Cut => {
+                        // The parts went in their order.
+                        self.buffer.give_back(part.range.start).await;
+                        return self.end(sink, &drain).await;
+                    }
                 }
             }
-            self.buffer.finish(&all);
+            tokio::select! {
+                biased;
+                () = self.buffer.finish(&all) => {}
+                () = drain.cut() => break,
+            }
         }
-        self.end(sink).await
+        self.end(sink, &drain).await
     }
 
-    async fn end(self, mut sink: Box<dyn Sink>) -> usize {
+    /// Waits until what is left is for another, or for the next process.
+    async fn leaves(&self, drain: &Drain) {
+        tokio::select! {
+            () = self.buffer.passed_on() => {}
+            () = drain.begun(), if self.buffer.keeps() => {}
+        }
+    }
+
+    async fn end(&self, mut sink: Box<dyn Sink>, drain: &Drain) -> usize {
         sink.close().await;
         let left = self.buffer.lines();
-        if left > 0 {
+        if left == 0 || (self.buffer.keeps() && !drain.is_begun()) {
+            return 0;
+        }
+        if self.buffer.keeps() {
+            info!(
+                backend = &*self.name,
+                lines = left,
+                "lines wait on disk, they go out at the next start"
+            );
+        } else {
             self.metrics.failed(left);
             error!(
                 backend = &*self.name,
@@ -173,6 +210,7 @@ impl Runner {
             };
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
+                () = self.leaves(drain) => return Carried::Cut,
                 () = drain.cut() => return Carried::Cut,
             }
         }
@@ -180,7 +218,14 @@ impl Runner {
 
     fn healthy(&self) {
         self.buffer.set_failing(false);
-        self.health.ok();
+        self.tell_health();
+    }
+
+    fn tell_health(&self) {
+        match self.buffer.trouble() {
+            None => self.health.ok(),
+            Some(why) => self.health.failing(why),
+        }
     }
 
     /// Lines that the backend will never take.
@@ -205,6 +250,6 @@ impl Runner {
 enum Carried {
     Left,
     TooLarge(String),
-    /// The grace is over.
+    /// The grace is over, or another has what is left.
     Cut,
 }

@@ -2,12 +2,12 @@
 
 use std::{borrow::Cow, num::NonZeroUsize, path::PathBuf};
 
-use chassis::config::{Duration, Secret};
+use chassis::config::{ByteSize, Duration, Secret};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize, Serializer, de::Error as _};
 use serde_json::{Map, Value};
 
-use super::{Elasticsearch, File, Http, Loki, Otlp, Prometheus, Syslog};
+use super::{Elasticsearch, File, Http, Loki, Otlp, Postgres, Prometheus, S3, Sqlite, Syslog};
 
 /// Where lines go.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,7 +32,9 @@ pub struct Settings {
     /// `drop_newest` while it fails.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub when_full: Option<WhenFull>,
-    /// Lines that wait for it, at most. Default that of `buffers`.
+    /// Where lines wait for it. Default in memory.
+    pub buffer: Storage,
+    /// Lines that wait for it, at most. Default that of `buffers`; on disk none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_queue_size: Option<NonZeroUsize>,
     /// How long a line waits for others to go with it. Default that of `buffers`.
@@ -46,6 +48,32 @@ pub struct Settings {
     /// counted and gone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dead_letter: Option<PathBuf>,
+}
+
+/// Where lines wait for a backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, tag = "type", rename_all = "snake_case")]
+pub enum Storage {
+    /// In memory: they are gone with the process.
+    Memory {},
+    /// In a file of the backend's own, `.outrigger/signals/NAME.db` in the configuration's folder: they outlive the
+    /// process, not the machine.
+    Disk {
+        /// How large the file may become, as `256MiB`. At least 1 MiB, default 1 GiB.
+        #[serde(default = "gibibyte")]
+        #[schemars(default = "gibibyte")]
+        max_bytes: ByteSize,
+    },
+}
+
+impl Default for Storage {
+    fn default() -> Self {
+        Self::Memory {}
+    }
+}
+
+fn gibibyte() -> ByteSize {
+    ByteSize::mib(1024)
 }
 
 /// What is done with a line for which there is no room.
@@ -82,6 +110,12 @@ pub enum Kind {
     Prometheus(Prometheus),
     /// Messages to a syslog server.
     Syslog(Syslog),
+    /// Rows in a file.
+    Sqlite(Sqlite),
+    /// Rows in `PostgreSQL`.
+    Postgres(Postgres),
+    /// Objects in S3.
+    S3(S3),
     /// Nowhere: counted, and gone.
     Blackhole,
 }
@@ -141,6 +175,9 @@ impl Backend {
             "otlp" => Kind::Otlp(from(own)?),
             "prometheus" => Kind::Prometheus(from(own)?),
             "syslog" => Kind::Syslog(from(own)?),
+            "sqlite" => Kind::Sqlite(from(own)?),
+            "postgres" | "timescaledb" => Kind::Postgres(from(own)?),
+            "s3" => Kind::S3(from(own)?),
             "blackhole" => from::<Stdout>(own).map(|_| Kind::Blackhole)?,
             other => return Err(format!("there is no backend of type `{other}`")),
         };
@@ -215,7 +252,7 @@ impl JsonSchema for Backend {
             _ => Map::new(),
         };
         let shared = members(Settings::json_schema(generator));
-        let kinds: [(&[&str], Schema); 9] = [
+        let kinds: [(&[&str], Schema); 12] = [
             (&["file", "filesystem"], File::json_schema(generator)),
             (&["stdout", "console"], Stdout::json_schema(generator)),
             (&["http", "webhook"], Http::json_schema(generator)),
@@ -224,6 +261,9 @@ impl JsonSchema for Backend {
             (&["otlp"], Otlp::json_schema(generator)),
             (&["prometheus"], Prometheus::json_schema(generator)),
             (&["syslog"], Syslog::json_schema(generator)),
+            (&["sqlite"], Sqlite::json_schema(generator)),
+            (&["postgres", "timescaledb"], Postgres::json_schema(generator)),
+            (&["s3"], S3::json_schema(generator)),
             (&["blackhole"], Stdout::json_schema(generator)),
         ];
         let alternatives = kinds.into_iter().map(|(names, schema)| {
@@ -257,6 +297,7 @@ impl JsonSchema for Backend {
 /// The keys of [`Settings`].
 const SHARED: &[&str] = &[
     "when_full",
+    "buffer",
     "max_queue_size",
     "flush_interval",
     "flush_batch_size",

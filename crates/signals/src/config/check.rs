@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 
-use chassis::config::{Findings, Formats, Path, list, nearest};
+use chassis::config::{ByteSize, Findings, Formats, Path, list, nearest};
 use hyper::Uri;
 use serde_json::Value;
 
-use super::{Auth, Backend, Destination, File, Kind, OtlpListener, Rule, Signals, SyslogListener, Tcp};
+use super::{Auth, Backend, Destination, File, Kind, OtlpListener, Rule, Signals, Storage, SyslogListener, Tcp};
 use crate::{
     backends::{self, Template},
     routing::{Decision, Routes},
@@ -213,8 +213,27 @@ fn is_loopback(host: &str) -> bool {
 }
 
 fn backend(backend: &Backend, findings: &mut Findings) {
+    if let Storage::Disk { max_bytes } = backend.settings.buffer
+        && max_bytes < LEAST_DISK
+    {
+        let message = format!("max_bytes {max_bytes} is too little for a buffer on disk");
+        findings.error("buffer.max_bytes", message, format!("write {LEAST_DISK} or more"));
+    }
     match &backend.kind {
         Kind::File(file) => self::file(file, findings),
+        Kind::S3(s3) => {
+            if let Err(error) = s3.prefix.parse::<Template>() {
+                findings.error("prefix", error.to_string(), "use `{source}`, `{type}` and `{date}`");
+            }
+            if s3.access_key_id.is_some() != s3.secret_access_key.is_some() {
+                let message = "access_key_id and secret_access_key go together";
+                findings.error(
+                    "access_key_id",
+                    message,
+                    "write both, or none for those of the environment",
+                );
+            }
+        }
         Kind::Elasticsearch(elasticsearch) => {
             if let Err(error) = backends::check_index(&elasticsearch.index) {
                 findings.error("index", error, "write it as in `signals-{source}-{date}`");
@@ -246,7 +265,24 @@ pub(crate) fn formats(formats: &mut Formats) {
     });
     formats.add("syslog-address", |address| address.parse::<Destination>().map(drop));
     formats.add("time-zone", |name| super::senders::zone(name).map(drop));
+    formats.add("sql-table", |text| {
+        if is_table(text) {
+            return Ok(());
+        }
+        Err("a table is `NAME` or `SCHEMA.NAME`, of letters, digits and `_`".to_owned())
+    });
+}
+
+/// Whether a text is the name of a table, with or without its schema.
+fn is_table(text: &str) -> bool {
+    let is_name = |name: &str| {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+        !name.is_empty() && name.len() <= 63 && !name.as_bytes()[0].is_ascii_digit() && name.bytes().all(fits)
+    };
+    text.split('.').count() <= 2 && text.split('.').all(is_name)
 }
 
 /// So many backends share a MiB, so that each of them has room for the longest line.
 const BACKENDS_PER_MIB: usize = 4;
+/// The least that a buffer on disk may have.
+const LEAST_DISK: ByteSize = ByteSize::mib(1);

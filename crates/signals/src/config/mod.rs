@@ -13,9 +13,10 @@ mod prometheus;
 mod routing;
 mod seed;
 mod senders;
+mod stores;
 mod syslog;
 
-pub use backend::{Backend, Compression, Kind, Settings, Stdout, WhenFull};
+pub use backend::{Backend, Compression, Kind, Settings, Stdout, Storage, WhenFull};
 pub(crate) use check::formats;
 pub use credentials::BasicAuth;
 pub use elasticsearch::{DocumentId, Elasticsearch};
@@ -29,6 +30,7 @@ pub use routing::{Case, Filter, Level, Rule};
 pub use seed::{Performance, SeedHealth, Sidecar};
 pub(crate) use senders::zone;
 pub use senders::{OtlpListener, SyslogListener};
+pub use stores::{Postgres, S3, Sqlite};
 pub(crate) use syslog::Destination;
 pub use syslog::{Facility, Syslog, SyslogFormat};
 
