@@ -280,15 +280,17 @@ impl Desk {
         self.quiet.cancelled().await;
     }
 
-    /// The channel has gone: what was out, and what was to be told of it. Nothing where it is we who close.
+    /// The channel has gone: what was handed out, and what was to be told of it. Nothing where it is we who close.
     pub(super) fn lose(&self, why: Option<Arc<str>>) -> Vec<Lost> {
         let mut state = self.lock();
         let closed = why.is_none();
         state.phase = why.map_or(Phase::Closed, Phase::Lost);
-        state.ready.clear();
+        let ready = std::mem::take(&mut state.ready);
         let endings = std::mem::take(&mut state.endings).into_iter();
         let mut endings: BTreeMap<u64, Ended> = endings.map(|ended| (ended.tag, ended)).collect();
-        let out = std::mem::take(&mut state.out);
+        let mut out = std::mem::take(&mut state.out);
+        // Nobody works on what was not handed out: when it comes again it is new.
+        out.retain(|_, out| !ready.iter().any(|hold| Arc::ptr_eq(hold, &out.hold)));
         drop(state);
         self.fall_quiet();
         self.taker.notify_one();

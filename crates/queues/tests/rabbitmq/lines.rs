@@ -50,6 +50,31 @@ async fn what_is_still_worked_on_is_not_handed_out_again_after_a_cut() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_not_handed_out_yet_is_handed_out_after_a_cut() {
+    let (url, options) = (broker(), options());
+    let line = Proxy::between(address(&url)).unwrap();
+    let (queue, straight) = (open(&line.url(&url), &options), open(&url, &options));
+    declare(&straight, &options, "work").await;
+    let name = declare(&queue, &options, "work").await;
+    put(&queue, &name, "first").await;
+    put(&queue, &name, "second").await;
+    let consumer = consume(&queue, &name, 2).await;
+    // Both are with us, and nobody has asked for them.
+    ready(&straight, &name, 0).await;
+    line.cut();
+    ready(&straight, &name, 2).await;
+    let mut again = consume(&queue, &name, 2).await;
+    for body in ["first", "second"] {
+        let delivery = take(&mut again).await;
+        assert_eq!(delivery.body(), body);
+        delivery.settle(Settle::Done).await.unwrap();
+    }
+    drop(consumer);
+    queue.close().await;
+    straight.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_finished_while_the_line_was_down_is_acknowledged_when_it_comes_again() {
     let (url, options) = (broker(), options());
     let line = Proxy::between(address(&url)).unwrap();
