@@ -9,6 +9,8 @@ use crate::{
     config::Backend,
     metrics::{BackendMetrics, Metrics},
     routing::Routes,
+    tail::Tail,
+    traces::Traces,
 };
 
 /// What all connections share.
@@ -16,6 +18,8 @@ use crate::{
 pub(crate) struct Hub {
     table: ArcSwap<Table>,
     pub(crate) metrics: Metrics,
+    pub(crate) traces: Traces,
+    pub(crate) tail: Arc<Tail>,
 }
 
 /// Where lines go at the moment. The backends of a table that nobody holds any more are brought to their end.
@@ -37,10 +41,12 @@ pub(crate) struct Outlet {
 }
 
 impl Hub {
-    pub(crate) fn new(metrics: Metrics) -> Self {
+    pub(crate) fn new(metrics: Metrics, traces: Traces) -> Self {
         Self {
             table: ArcSwap::from_pointee(Table::empty()),
             metrics,
+            traces,
+            tail: Arc::default(),
         }
     }
 

@@ -8,6 +8,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use axum::Router;
 use chassis::{
     lifecycle::{Component, Drain, Health, Outcome},
     telemetry::Metrics as Registry,
@@ -15,13 +16,16 @@ use chassis::{
 use tracing::{info, warn};
 
 use crate::{
+    admin,
     backends::{self, DeadLetters, Sink},
     batch::{Buffer, Limits, Runner},
+    buffered::Buffered,
     config::{Backend, Rule, Signals},
     hub::{Hub, Outlet, Table},
     ingest::{Listener, Terms},
     metrics::Metrics,
     routing::Routes,
+    traces::{TraceMetrics, Traces},
 };
 
 /// The telemetry plane of a process.
@@ -97,7 +101,10 @@ impl Plane {
         registry: &Registry,
     ) -> Result<Self, PlaneError> {
         let mut plane = Self {
-            hub: Arc::new(Hub::new(Metrics::new(registry))),
+            hub: Arc::new(Hub::new(
+                Metrics::new(registry),
+                Traces::new(TraceMetrics::new(registry)),
+            )),
             health: health.clone(),
             folder: folder.to_owned(),
             intake: Drain::new(),
@@ -106,6 +113,7 @@ impl Plane {
             doors: Vec::new(),
             components: Mutex::default(),
         };
+        registry.collect(Box::new(Buffered::new(&plane.hub)));
         plane.set_table(config)?;
         let mut listeners = Vec::new();
         for (door, terms) in plane.terms(config)? {
@@ -127,12 +135,19 @@ impl Plane {
             let (hub, drain) = (Arc::clone(&plane.hub), plane.intake.clone());
             plane.intake.spawn("signal listener", listener.run(hub, drain));
         }
+        let (hub, drain) = (Arc::clone(&plane.hub), plane.intake.clone());
+        plane.intake.spawn("trace sweep", sweep(hub, drain));
         Ok(plane)
     }
 
     /// The TCP addresses that lines are taken on.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// `GET /traces/{id}` and `GET /tail`, for the admin address.
+    pub fn routes(&self) -> Router {
+        admin::routes(Arc::clone(&self.hub))
     }
 
     /// Puts another configuration in the place of the one that is in use: all of it, or, where it cannot be used, nothing.
@@ -161,6 +176,7 @@ impl Plane {
     pub async fn finish(&self, grace: Option<Duration>) -> Outcome {
         let until = grace.map(|grace| Instant::now() + grace);
         let taken = self.intake.wait(grace).await;
+        self.hub.tail.close();
         // The last who held the outlets: their buffers close.
         self.hub.set_table(Table::empty());
         let rest = until.map(|until| until.saturating_duration_since(Instant::now()));
@@ -228,7 +244,11 @@ impl Plane {
         if let Some(error) = trouble {
             return Err(error);
         }
-        let share = config.max_memory_mb as usize * (1 << 20) / 4 * 3 / outlets.len().max(1);
+        let memory = config.max_memory_mb as usize * (1 << 20);
+        // The rest is for unfinished lines.
+        self.hub.traces.set_bytes((memory / 8).min(MOST_OF_TRACES));
+        self.hub.tail.set_bytes((memory / 16).min(MOST_OF_TAILS));
+        let share = memory / 4 * 3 / outlets.len().max(1);
         for outlet in &outlets {
             outlet.buffer.set_bytes(share);
         }
@@ -318,6 +338,23 @@ impl Plane {
         }
     }
 }
+
+/// Forgets traces that are too old, also where no other comes.
+async fn sweep(hub: Arc<Hub>, drain: Drain) {
+    loop {
+        tokio::select! {
+            () = drain.begun() => return,
+            () = tokio::time::sleep(SWEEP) => hub.traces.sweep(Instant::now()),
+        }
+    }
+}
+
+/// Between looks at traces that are too old.
+const SWEEP: Duration = Duration::from_mins(1);
+/// What traces may take, however much the plane may.
+const MOST_OF_TRACES: usize = 64 << 20;
+/// What may wait for all who watch, however much the plane may hold.
+const MOST_OF_TAILS: usize = 32 << 20;
 
 /// What may wait for a backend; its bytes are a share of the plane's.
 fn limits(config: &Signals, backend: &Backend) -> Limits {

@@ -278,6 +278,10 @@ impl Sample {
 }
 
 impl Pattern {
+    pub(crate) fn new(pattern: String) -> Self {
+        Self(pattern)
+    }
+
     pub(crate) fn matches(&self, name: &str) -> bool {
         let mut parts = self.0.split('*');
         let first = parts.next().unwrap_or_default();
