@@ -25,5 +25,6 @@ mod replies;
 mod retries;
 mod serving;
 mod sharing;
+mod signals_traces;
 mod tracing;
 mod typescript;

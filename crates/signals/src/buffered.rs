@@ -34,7 +34,7 @@ impl Collector for Buffered {
             let lines = i64::try_from(outlet.buffer.lines()).unwrap_or(i64::MAX);
             *waiting.entry(&outlet.name).or_default() += lines;
         }
-        let help = "Lines that wait for a backend";
+        let help = "Lines that wait for a backend.";
         let mut family = encoder.encode_descriptor("backend_buffer_size", help, None, MetricType::Gauge)?;
         for (backend, lines) in waiting {
             let labels = [("backend", backend)];

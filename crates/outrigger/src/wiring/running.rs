@@ -132,7 +132,7 @@ impl Running {
             let environment = texts(&options.environment);
             let reloader = Reloader::new(loaded, environment, Arc::clone(plane), health.clone());
             reloader.follow(messages)?;
-            routes = reloader.routes();
+            routes = reloader.routes().merge(plane.routes());
         }
         let parts = (health.clone(), metrics, messages.clone(), queue.clone());
         let admin = admin::start(root, parts, views, routes).await?;

@@ -29,9 +29,12 @@ impl TraceMetrics {
     /// Registers everything.
     pub(crate) fn new(registry: &Registry) -> Self {
         let evicted: Family<Reason, Counter> = Family::default();
+        // One after the other: what `get_or_create` gives holds the family's lock until the statement ends.
+        let too_old = evicted.get_or_create(&Reason { reason: "age" }).clone();
+        let no_room = evicted.get_or_create(&Reason { reason: "memory" }).clone();
         let metrics = Self {
-            too_old: evicted.get_or_create(&Reason { reason: "age" }).clone(),
-            no_room: evicted.get_or_create(&Reason { reason: "memory" }).clone(),
+            too_old,
+            no_room,
             ..Self::unregistered()
         };
         registry.register("traces", "Traces that can be shown", metrics.traces.clone());
@@ -58,6 +61,30 @@ impl TraceMetrics {
             too_old: Counter::default(),
             no_room: Counter::default(),
             refused: Counter::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chassis::telemetry::Exposition;
+
+    use super::*;
+
+    #[test]
+    fn every_reason_is_there_before_anything_was_evicted() {
+        let registry = Registry::new();
+        let metrics = TraceMetrics::new(&registry);
+        metrics.no_room.inc();
+        let text = registry.encode(Exposition::Prometheus);
+        for line in [
+            "sidecar_traces 0",
+            "sidecar_traces_memory_bytes 0",
+            "sidecar_traces_evicted_total{reason=\"age\"} 0",
+            "sidecar_traces_evicted_total{reason=\"memory\"} 1",
+            "sidecar_trace_spans_refused_total 0",
+        ] {
+            assert!(text.lines().any(|found| found == line), "no {line} in\n{text}");
         }
     }
 }
