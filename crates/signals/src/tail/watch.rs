@@ -167,7 +167,7 @@ mod tests {
         assert_eq!(got + lost, 101);
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_loss_is_told_even_where_nothing_follows() {
         let tail = tail();
         let mut watch = tail.watch(filter("").unwrap()).unwrap();
@@ -177,6 +177,7 @@ mod tests {
         let mut last = String::new();
         while !last.starts_with("event: lost") {
             last = text(&mut watch).await.unwrap();
+            assert!(!last.starts_with(':'), "it was silent before a loss was told");
         }
     }
 
