@@ -26,5 +26,6 @@ mod retries;
 mod serving;
 mod sharing;
 mod signals;
+mod signals_traces;
 mod tracing;
 mod typescript;

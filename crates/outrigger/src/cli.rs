@@ -1,5 +1,9 @@
 //! The command line: every command, flag and argument, and nothing that acts.
 
+mod watch;
+
+pub use watch::{Admin, Tail, Top, Trace};
+
 use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -56,6 +60,17 @@ pub enum Command {
     /// Work on the messages that failed: list, show, send again, drop.
     #[command(subcommand)]
     Dead(Dead),
+    /// Show a trace as a tree, with the time of each span.
+    ///
+    /// Spans are what programs send as signal lines of type `span`; a running process keeps those of the last hour.
+    Trace(Trace),
+    /// Print signal lines as they come in, until Ctrl-C.
+    ///
+    /// All lines that are sound are shown, wherever they are routed. Who reads more slowly than they come loses some; how
+    /// many is said on standard error.
+    Tail(Tail),
+    /// Show each second how many signal lines come and go, until Ctrl-C.
+    Top(Top),
     /// Check a configuration and name every mistake at once.
     Check(Check),
     /// Print the JSON Schema of the configuration.

@@ -81,6 +81,15 @@ fn act(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Up(args) => serve(args, config, &environment, Mode::Up),
         Command::Run(args) => serve(args, config, &environment, Mode::Run),
         Command::Demo(args) => runtime(WORKERS)?.block_on(commands::demo::demo(&args, std::env::vars_os().collect())),
+        Command::Trace(args) => watching(config.as_deref(), &environment, &args.admin, async |admin| {
+            commands::watch::trace(&args, &admin).await
+        }),
+        Command::Tail(args) => watching(config.as_deref(), &environment, &args.admin, async |admin| {
+            commands::watch::tail(&args, &admin).await
+        }),
+        Command::Top(args) => watching(config.as_deref(), &environment, &args.admin, async |admin| {
+            commands::watch::top(&args, &admin).await
+        }),
         Command::Send(args) => on_queue(config.as_deref(), &environment, async |loaded| {
             commands::send(&args, loaded).await
         }),
@@ -106,6 +115,23 @@ fn on_queue(
     logs::init("warn", logs::Format::Text)?;
     let runtime = runtime(WORKERS)?;
     let result = runtime.block_on(command(&loaded));
+    runtime.shutdown_timeout(LAST_MOMENT);
+    result
+}
+
+/// Runs a command that looks at a running process, on the address that is given or else configured.
+fn watching(
+    file: Option<&Path>,
+    environment: &BTreeMap<String, String>,
+    given: &cli::Admin,
+    command: impl AsyncFnOnce(commands::watch::Admin) -> anyhow::Result<ExitCode>,
+) -> anyhow::Result<ExitCode> {
+    let address = match &given.address {
+        Some(address) => address.clone(),
+        None => load(file, environment)?.value.admin_address().0,
+    };
+    let runtime = runtime(SIDECAR_WORKERS)?;
+    let result = runtime.block_on(command(commands::watch::Admin::new(&address)?));
     runtime.shutdown_timeout(LAST_MOMENT);
     result
 }

@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal};
 
 use chassis::config::Colour;
 use indicatif::{ProgressBar, ProgressStyle};
+use terminal_size::{Height, Width, terminal_size};
 
 /// Whether `NO_COLOR` is set to anything.
 pub fn no_color() -> bool {
@@ -18,6 +19,21 @@ pub fn stderr_has_colour() -> bool {
 /// Whether stdout shows colours.
 pub fn stdout_has_colour() -> bool {
     io::stdout().is_terminal() && !no_color()
+}
+
+/// Whether a person may look at stdout.
+pub fn stdout_is_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
+/// Characters in a line of the terminal; a fair line where there is none.
+pub fn width() -> usize {
+    terminal_size().map_or(100, |(Width(width), _)| usize::from(width))
+}
+
+/// Lines of the terminal.
+pub fn height() -> usize {
+    terminal_size().map_or(24, |(_, Height(height))| usize::from(height))
 }
 
 /// The same as the configuration's diagnostics want it.

@@ -15,6 +15,8 @@ use crate::{
     config::Backend,
     metrics::{BackendMetrics, Metrics},
     routing::Routes,
+    tail::Tail,
+    traces::Traces,
 };
 
 /// What all connections share.
@@ -25,6 +27,8 @@ pub(crate) struct Hub {
     /// Bytes of lines whose ends have not come, of all connections; and how many there may be.
     begun: AtomicUsize,
     most_begun: AtomicUsize,
+    pub(crate) traces: Traces,
+    pub(crate) tail: Arc<Tail>,
 }
 
 /// What one connection has of lines whose ends have not come.
@@ -53,12 +57,14 @@ pub(crate) struct Outlet {
 }
 
 impl Hub {
-    pub(crate) fn new(metrics: Metrics) -> Self {
+    pub(crate) fn new(metrics: Metrics, traces: Traces) -> Self {
         Self {
             table: ArcSwap::from_pointee(Table::empty()),
             metrics,
             begun: AtomicUsize::new(0),
             most_begun: AtomicUsize::new(usize::MAX),
+            traces,
+            tail: Arc::default(),
         }
     }
 

@@ -7,8 +7,10 @@
 //! The one rule: a line that was taken is either in a backend, in a buffer, or counted as dropped with its reason. Nothing
 //! here grows without bound, and nothing waits for a backend that fails unless that was asked for.
 
+mod admin;
 mod backends;
 mod batch;
+mod buffered;
 pub mod config;
 mod hub;
 pub mod ingest;
@@ -17,6 +19,8 @@ mod name;
 mod plane;
 mod routing;
 mod syslog;
+mod tail;
+mod traces;
 
 pub use config::Signals;
 pub use plane::{Plane, PlaneError};

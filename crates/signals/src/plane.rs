@@ -10,6 +10,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use axum::Router;
 use chassis::{
     lifecycle::{Component, Drain, Health, Outcome},
     telemetry::Metrics as Registry,
@@ -18,13 +19,16 @@ use serde_json::{Map, Value};
 use tracing::{info, warn};
 
 use crate::{
+    admin,
     backends::{self, DeadLetters, Shelf, Sink, Surroundings},
     batch::{Buffer, Disk, Limits, Runner, disk},
+    buffered::Buffered,
     config::{Backend, Rule, Signals, Storage},
     hub::{Hub, Outlet, Table},
     ingest::{Listener, OtherAddresses, Others, Terms},
     metrics::Metrics,
     routing::Routes,
+    traces::{TraceMetrics, Traces},
 };
 
 /// The telemetry plane of a process.
@@ -105,7 +109,10 @@ impl Plane {
         registry: &Registry,
     ) -> Result<Self, PlaneError> {
         let mut plane = Self {
-            hub: Arc::new(Hub::new(Metrics::new(registry))),
+            hub: Arc::new(Hub::new(
+                Metrics::new(registry),
+                Traces::new(TraceMetrics::new(registry)),
+            )),
             health: health.clone(),
             folder: folder.to_owned(),
             intake: Drain::new(),
@@ -117,6 +124,7 @@ impl Plane {
             components: Mutex::default(),
             disks: Mutex::default(),
         };
+        registry.collect(Box::new(Buffered::new(&plane.hub)));
         plane.set_table(config)?;
         plane.tell_forgotten();
         let mut listeners = Vec::new();
@@ -142,6 +150,8 @@ impl Plane {
             let (hub, drain) = (Arc::clone(&plane.hub), plane.intake.clone());
             plane.intake.spawn("signal listener", listener.run(hub, drain));
         }
+        let (hub, drain) = (Arc::clone(&plane.hub), plane.intake.clone());
+        plane.intake.spawn("trace sweep", sweep(hub, drain));
         Ok(plane)
     }
 
@@ -150,9 +160,10 @@ impl Plane {
         &self.addresses
     }
 
-    /// What the admin server serves for the backends: `GET /metrics/NAME` for those of type `prometheus`.
-    pub fn routes(&self) -> axum::Router {
-        self.shelf.routes()
+    /// What the admin server serves for the plane: `GET /traces/{id}`, `GET /tail`, and `GET /metrics/NAME` for backends of type
+    /// `prometheus`.
+    pub fn routes(&self) -> Router {
+        self.shelf.routes().merge(admin::routes(Arc::clone(&self.hub)))
     }
 
     /// The addresses that other protocols are taken on.
@@ -187,6 +198,7 @@ impl Plane {
     pub async fn finish(&self, grace: Option<Duration>) -> Outcome {
         let until = grace.map(|grace| Instant::now() + grace);
         let taken = self.intake.wait(grace).await;
+        self.hub.tail.close();
         // The last who held the outlets: their buffers close.
         self.hub.set_table(Table::empty());
         let rest = until.map(|until| until.saturating_duration_since(Instant::now()));
@@ -254,7 +266,11 @@ impl Plane {
         if let Some(error) = trouble {
             return Err(error);
         }
-        let share = config.max_memory_mb as usize * (1 << 20) / 4 * 3 / outlets.len().max(1);
+        let memory = config.max_memory_mb as usize * (1 << 20);
+        // The rest is for unfinished lines.
+        self.hub.traces.set_bytes((memory / 8).min(MOST_OF_TRACES));
+        self.hub.tail.set_bytes((memory / 16).min(MOST_OF_TAILS));
+        let share = memory / 4 * 3 / outlets.len().max(1);
         for outlet in &outlets {
             outlet.buffer.set_bytes(share);
         }
@@ -391,6 +407,23 @@ impl Plane {
         }
     }
 }
+
+/// Forgets traces that are too old, also where no other comes.
+async fn sweep(hub: Arc<Hub>, drain: Drain) {
+    loop {
+        tokio::select! {
+            () = drain.begun() => return,
+            () = tokio::time::sleep(SWEEP) => hub.traces.sweep(Instant::now()),
+        }
+    }
+}
+
+/// Between looks at traces that are too old.
+const SWEEP: Duration = Duration::from_mins(1);
+/// What traces may take, however much the plane may.
+const MOST_OF_TRACES: usize = 64 << 20;
+/// What may wait for all who watch, however much the plane may hold.
+const MOST_OF_TAILS: usize = 32 << 20;
 
 /// What may wait for a backend; its bytes are a share of the plane's.
 fn limits(config: &Signals, backend: &Backend) -> Limits {

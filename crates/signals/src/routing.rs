@@ -278,8 +278,8 @@ impl Sample {
 }
 
 impl Pattern {
-    pub(crate) fn new(text: &str) -> Self {
-        Self(text.to_owned())
+    pub(crate) fn new(pattern: impl Into<String>) -> Self {
+        Self(pattern.into())
     }
 
     pub(crate) fn matches(&self, name: &str) -> bool {

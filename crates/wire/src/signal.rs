@@ -3,6 +3,10 @@
 //! The one rule: a line is read without copying it, and a wrong line tells its one reason. `data` stays as it was
 //! written; [`Data`] looks into it for those who route by what it says.
 
+mod span;
+
+pub use span::SpanData;
+
 use std::borrow::Cow;
 use std::fmt;
 

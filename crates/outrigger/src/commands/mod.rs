@@ -14,6 +14,7 @@ mod schema;
 mod send;
 mod take;
 pub mod up;
+pub mod watch;
 
 pub use check::check;
 pub use completions::completions;

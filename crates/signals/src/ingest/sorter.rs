@@ -16,6 +16,8 @@ use crate::{
     hub::{Hub, Table},
     metrics::Source,
     routing::{Missed, Way},
+    tail::Cutting,
+    traces::SpanLine,
 };
 
 /// Sorts the lines of one connection.
@@ -31,6 +33,10 @@ pub(super) struct Sorter {
     reached: Vec<usize>,
     missed: Misses,
     now: (SystemTime, Instant),
+    /// Spans of this read, whatever becomes of their lines.
+    spans: Vec<SpanLine>,
+    /// Where somebody watches.
+    cutting: Option<Cutting>,
 }
 
 /// The lines of one source.
@@ -67,12 +73,15 @@ impl Sorter {
             reached: Vec::new(),
             missed: Misses::default(),
             now: (SystemTime::now(), Instant::now()),
+            spans: Vec::new(),
+            cutting: None,
         }
     }
 
     /// Something is about to be read.
     pub(super) fn begin(&mut self) {
         self.now = (SystemTime::now(), Instant::now());
+        self.cutting = self.hub.tail.cutting();
         let table = self.hub.table();
         if !Arc::ptr_eq(&table, &self.table) || self.lanes.len() > LANES {
             self.table = table;
@@ -86,6 +95,10 @@ impl Sorter {
         let index = self.lane(&record.source);
         let lane = &mut self.lanes[index];
         lane.received += 1;
+        self.spans.extend(SpanLine::of(record, &lane.source));
+        if let Some(cutting) = &mut self.cutting {
+            cutting.take(text, record);
+        }
         let Some(way) = &lane.way else {
             self.missed.no_route += 1;
             return;
@@ -136,6 +149,12 @@ impl Sorter {
     /// # Cancellation
     /// What is not handed over yet is dropped, and counted as that.
     pub(super) async fn flush(&mut self) -> usize {
+        if !self.spans.is_empty() {
+            self.hub.traces.note(std::mem::take(&mut self.spans), self.now.1);
+        }
+        if let Some(cutting) = self.cutting.take() {
+            cutting.finish();
+        }
         for lane in &mut self.lanes {
             if lane.received > 0 {
                 lane.account.received(std::mem::take(&mut lane.received));
