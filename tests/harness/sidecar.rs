@@ -80,14 +80,14 @@ impl Sidecar {
         address.expect("an address")
     }
 
-    /// The value of a sample of `/metrics`, spelt with its labels; 0 where it is not there yet.
+    /// The value of a counter or gauge of `/metrics`, spelt with its labels; 0 where it is not there yet.
     #[track_caller]
-    pub(crate) fn metric(&self, sample: &str) -> f64 {
+    pub(crate) fn metric(&self, sample: &str) -> i64 {
         let (_, text) = self.get("/metrics");
         let line = text
             .lines()
             .find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
-        line.map_or(0.0, |value| value.parse().expect("a number"))
+        line.map_or(0, |value| value.parse().expect("a whole number"))
     }
 
     /// Everything that it printed so far.

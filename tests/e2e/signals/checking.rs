@@ -9,7 +9,7 @@ fn check(config: &str) -> (String, Option<i32>) {
     field.write("c.yaml", config);
     let output = field.output(&["check", "c.yaml"]);
     let text = [output.stdout, output.stderr].concat();
-    (String::from_utf8(text).unwrap(), output.status.code())
+    (String::from_utf8(text).expect("text"), output.status.code())
 }
 
 /// The `sidecar` section of the older files, as it stands in their documentation.

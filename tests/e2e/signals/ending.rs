@@ -29,7 +29,7 @@ fn on_a_unix_socket_every_line_that_was_taken_is_delivered() {
         let chunk = line.repeat(100);
         let mut taken = 0;
         loop {
-            match stream.write(chunk[taken % chunk.len()..].as_bytes()) {
+            match stream.write(&chunk.as_bytes()[taken % chunk.len()..]) {
                 Ok(bytes) => taken += bytes,
                 Err(error) => {
                     assert!(
@@ -83,7 +83,7 @@ fn what_still_waits_for_others_is_delivered_at_the_end() {
     let sidecar = field.run();
     super::send(port(&sidecar), &[event("a", 1), event("a", 2)]);
     wait_until("they wait", || {
-        (sidecar.metric("sidecar_buffer_size{source=\"a\"}") == 2.0).then_some(())
+        (sidecar.metric("sidecar_buffer_size{source=\"a\"}") == 2).then_some(())
     });
     assert!(!field.path("out.jsonl").exists());
     assert!(sidecar.stop().success());
@@ -105,7 +105,7 @@ fn what_a_dead_backend_did_not_take_in_time_is_told() {
     sidecar.ready();
     super::send(port(&sidecar), &[event("a", 1), event("a", 2)]);
     wait_until("they wait", || {
-        (sidecar.metric("sidecar_buffer_size{source=\"a\"}") == 2.0).then_some(())
+        (sidecar.metric("sidecar_buffer_size{source=\"a\"}") == 2).then_some(())
     });
     sidecar.signal(Signal::SIGTERM);
     let log = field.path("log.0");

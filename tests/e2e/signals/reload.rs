@@ -21,7 +21,7 @@ fn a_good_file_is_used_and_a_bad_one_changes_nothing() {
     let mut say = |number: usize| {
         stream
             .write_all(format!("{}\n", event("a", number)).as_bytes())
-            .unwrap()
+            .unwrap();
     };
     say(1);
     wait_for_lines(&field.path("out.jsonl"), 1);
@@ -106,7 +106,11 @@ fn reloads_under_load_lose_no_line() {
             })
         })
         .collect();
-    let rounds = std::env::var("OUTRIGGER_FAULT_ROUNDS").map_or(50, |_| 1000);
+    let rounds = if std::env::var_os("OUTRIGGER_FAULT_ROUNDS").is_some() {
+        1000
+    } else {
+        50
+    };
     for round in 0..rounds {
         field.configure(&TO_A_FILE.replace("out.jsonl", &format!("out{}.jsonl", round % 3)));
         let (status, body) = sidecar.ask("POST", "/reload");

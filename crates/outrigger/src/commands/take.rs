@@ -34,7 +34,7 @@ async fn print(args: &Take, queue: &dyn Queue, loaded: &Loaded<Root>) -> anyhow:
         return Err(open::no_queue(queue, &args.queue, loaded).await);
     }
     let mut printer = Printer::new(args.output.json());
-    let printed = if args.peek {
+    let ended = if args.peek {
         peek(args, queue, &mut printer).await
     } else {
         let credit = args.n.get().min(BATCH);
@@ -43,7 +43,7 @@ async fn print(args: &Take, queue: &dyn Queue, loaded: &Loaded<Root>) -> anyhow:
     };
     // Whatever went wrong: what was printed has left the queue, and whoever reads it needs the end of the array.
     printer.end()?;
-    printed
+    ended
 }
 
 async fn peek(args: &Take, queue: &dyn Queue, printer: &mut Printer) -> anyhow::Result<()> {

@@ -83,7 +83,9 @@ mod tests {
     #[test]
     fn what_has_not_come_yet_is_not_covered() {
         let mut tags = Tags::default();
-        [1, 3, 4].into_iter().for_each(|tag| tags.given(tag));
+        for tag in [1, 3, 4] {
+            tags.given(tag);
+        }
         assert_eq!(acks(&mut tags, &[1, 3, 4]), [(1, false), (3, false), (4, false)]);
         tags.given(2);
         tags.given(5);

@@ -52,7 +52,7 @@ impl Prometheus {
         });
         Ok(Self {
             series,
-            counters: config.counters.iter().map(|text| Pattern::new(text)).collect(),
+            counters: config.counters.iter().map(Pattern::new).collect(),
             writer,
         })
     }

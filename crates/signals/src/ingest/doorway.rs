@@ -71,7 +71,7 @@ impl Doorway {
 }
 
 /// Who has connected already. The runtime may not have heard of them yet: the system is asked itself.
-fn accept_now(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+pub(super) fn accept_now(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
     let (socket, peer) = SockRef::from(listener).accept()?;
     socket.set_nonblocking(true)?;
     let peer = peer.as_socket().ok_or(io::ErrorKind::InvalidData)?;

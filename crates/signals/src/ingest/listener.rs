@@ -11,7 +11,6 @@ use std::{
 
 use arc_swap::ArcSwap;
 use chassis::{config::Secret, lifecycle::Drain};
-use futures_util::FutureExt;
 use socket2::SockRef;
 use tokio::{
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
@@ -19,7 +18,7 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
-use super::{connection::Connection, stream::Stream, tls::Certificate};
+use super::{connection::Connection, doorway::accept_now, stream::Stream, tls::Certificate};
 use crate::{
     config::{Tcp, Unix},
     hub::Hub,
@@ -153,7 +152,7 @@ impl Listener {
                 }
             }
         }
-        while let Some(Ok(guest)) = self.door.accept().now_or_never() {
+        while let Ok(guest) = self.door.accept_now() {
             self.receive(guest, &seats, &hub, &drain);
         }
     }
@@ -184,6 +183,20 @@ impl Door {
         match self {
             Self::Tcp(listener) => listener.accept().await.map(|(stream, peer)| Guest::Tcp(stream, peer)),
             Self::Unix { listener, .. } => listener.accept().await.map(|(stream, _)| Guest::Unix(stream)),
+        }
+    }
+}
+
+impl Door {
+    /// Who has connected already; the system is asked itself, as the runtime may not have heard of them yet.
+    fn accept_now(&self) -> io::Result<Guest> {
+        match self {
+            Self::Tcp(listener) => accept_now(listener).map(|(stream, peer)| Guest::Tcp(stream, peer)),
+            Self::Unix { listener, .. } => {
+                let (socket, _) = SockRef::from(listener).accept()?;
+                socket.set_nonblocking(true)?;
+                UnixStream::from_std(socket.into()).map(Guest::Unix)
+            }
         }
     }
 }
