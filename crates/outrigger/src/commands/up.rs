@@ -43,7 +43,7 @@ pub async fn serve(
     let drain = Drain::new();
     let _signals = signals::follow(drain.clone(), HURRY)?;
     let running = tokio::select! {
-        running = Running::start(loaded, options, drain.clone()) => running?,
+        running = Running::start(loaded, options, &drain) => running?,
         () = drain.begun() => return Ok(ExitCode::SUCCESS),
     };
     info!(

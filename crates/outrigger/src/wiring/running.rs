@@ -72,11 +72,12 @@ impl Running {
     ///
     /// # Cancellation
     /// What was started ends with `drain`.
-    pub async fn start(loaded: &Loaded<Root>, options: Options, drain: Drain) -> anyhow::Result<Self> {
-        let processes = Drain::new();
-        let started = Self::assemble(loaded, options, &drain, &processes).await;
+    pub async fn start(loaded: &Loaded<Root>, options: Options, drain: &Drain) -> anyhow::Result<Self> {
+        // One of its own, so that ending what was begun is not taken for somebody's wish to end.
+        let (messages, processes) = (drain.child(), Drain::new());
+        let started = Self::assemble(loaded, options, &messages, &processes).await;
         if started.is_err() {
-            drain.wait(Some(Duration::ZERO)).await;
+            messages.wait(Some(Duration::ZERO)).await;
             processes.wait(Some(PROCESSES_GRACE)).await;
         }
         started

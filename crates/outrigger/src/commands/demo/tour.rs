@@ -82,7 +82,7 @@ pub async fn run(
     };
 
     let began = Instant::now();
-    let running = Running::start(&loaded, options, drain.clone()).await?;
+    let running = Running::start(&loaded, options, drain).await?;
     let tour = async {
         let ready = tokio::time::timeout(START, running.ready()).await;
         ready.context("the Python handlers did not start: is `python3` (3.9 or later) on the path?")?;
