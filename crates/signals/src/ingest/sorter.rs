@@ -142,6 +142,8 @@ impl Sorter {
         }
         self.missed = Misses::default();
         self.parcels.clear();
+        self.spans.clear();
+        self.cutting = None;
     }
 
     /// Hands over what was sorted; says how many lines found no place at a backend.
@@ -216,5 +218,47 @@ impl Drop for Handover<'_> {
     fn drop(&mut self) {
         let left = self.parcels.iter().map(|(_, parcel)| parcel.lines).sum();
         self.hub.metrics.dropped("buffer_full", left);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chassis::telemetry::Metrics as Registry;
+    use wire::signal::Line;
+
+    use super::*;
+    use crate::{
+        metrics::Metrics,
+        tail::Filter,
+        traces::{TraceMetrics, Traces},
+    };
+
+    #[tokio::test]
+    async fn what_is_forgotten_is_neither_kept_as_a_span_nor_shown_to_watchers() {
+        let registry = Registry::new();
+        let traces = Traces::new(TraceMetrics::new(&registry));
+        traces.set_bytes(1 << 20);
+        let hub = Arc::new(Hub::new(Metrics::new(&registry), traces));
+        let mut watch = hub.tail.watch(Filter::default()).unwrap();
+        let mut sorter = Sorter::new(&hub);
+        let line = |trace: &str| format!(r#"{{"src":"a","ts":1,"type":"span","tid":"{trace}","sid":"s"}}"#);
+        let take = |sorter: &mut Sorter, text: &str| {
+            let Ok(Line::Data(record)) = Line::read(text.as_bytes()) else {
+                panic!("no data line: {text}");
+            };
+            sorter.take(text.as_bytes(), &record);
+        };
+        sorter.begin();
+        take(&mut sorter, &line("forgotten"));
+        sorter.forget();
+        sorter.flush().await;
+        sorter.begin();
+        take(&mut sorter, &line("kept"));
+        sorter.flush().await;
+        let now = Instant::now();
+        assert!(hub.traces.spans("forgotten", now).is_none());
+        assert!(hub.traces.spans("kept", now).is_some());
+        let shown = watch.next().await.unwrap();
+        assert_eq!(shown, format!("data: {}\n\n", line("kept")));
     }
 }
