@@ -30,6 +30,9 @@ fn the_help_names_every_command() {
       queues       Show every queue: ready, in flight, and the age of the oldest
       take         Print messages of a queue and acknowledge each after it was printed
       dead         Work on the messages that failed: list, show, send again, drop
+      trace        Show a trace as a tree, with the time of each span
+      tail         Print signal lines as they come in, until Ctrl-C
+      top          Show each second how many signal lines come and go, until Ctrl-C
       check        Check a configuration and name every mistake at once
       schema       Print the JSON Schema of the configuration
       conformance  Check that a runtime speaks the handler protocol, by exchanges with its conformance
