@@ -18,6 +18,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("g++", "g++"),
     ("promtool", "prometheus"),
     ("logger", "bsdutils"),
+    ("openssl", "openssl"),
 ];
 
 /// The database that the tests run servers of their own of, and where its package puts its programs.
