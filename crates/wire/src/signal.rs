@@ -3,6 +3,7 @@
 //! The one rule: a line is read without copying it, and a wrong line tells its one reason. `data` stays as it was
 //! written; [`Data`] looks into it for those who route by what it says.
 
+mod loose;
 mod span;
 
 pub use span::SpanData;
@@ -10,8 +11,10 @@ pub use span::SpanData;
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
+
+use loose::Loose;
 
 /// The longest line, in bytes, its end not counted.
 pub const LONGEST_LINE: usize = 65_536;
@@ -265,14 +268,14 @@ impl<'de> Visitor<'de> for Fields<'de> {
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self, A::Error> {
-        while let Some(key) = map.next_key_seed(Text)? {
-            match key.as_deref() {
-                Some("src") => self.source = map.next_value_seed(Text)?,
-                Some("type") => self.kind = map.next_value_seed(Text)?,
-                Some("tid") => self.trace = map.next_value_seed(Text)?,
-                Some("sid") => self.span = map.next_value_seed(Text)?,
-                Some("pid") => self.parent = map.next_value_seed(Text)?,
-                Some("ts") => self.time = map.next_value_seed(Number)?,
+        while let Some(key) = map.next_key_seed(Loose)? {
+            match key.text().as_deref() {
+                Some("src") => self.source = map.next_value_seed(Loose)?.text(),
+                Some("type") => self.kind = map.next_value_seed(Loose)?.text(),
+                Some("tid") => self.trace = map.next_value_seed(Loose)?.text(),
+                Some("sid") => self.span = map.next_value_seed(Loose)?.text(),
+                Some("pid") => self.parent = map.next_value_seed(Loose)?.text(),
+                Some("ts") => self.time = map.next_value_seed(Loose)?.number(),
                 Some("data") => self.data = Some(map.next_value::<&RawValue>()?.get()),
                 _ => drop(map.next_value::<IgnoredAny>()?),
             }
@@ -289,126 +292,16 @@ impl<'de> Visitor<'de> for Data<'de> {
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self, A::Error> {
-        while let Some(key) = map.next_key_seed(Text)? {
-            match key.as_deref() {
-                Some("level") => self.level = map.next_value_seed(Text)?,
-                Some("name") => self.name = map.next_value_seed(Text)?,
+        while let Some(key) = map.next_key_seed(Loose)? {
+            match key.text().as_deref() {
+                Some("level") => self.level = map.next_value_seed(Loose)?.text(),
+                Some("name") => self.name = map.next_value_seed(Loose)?.text(),
                 Some("ctx") => self.context = Some(map.next_value::<&RawValue>()?.get()),
                 Some("tags") => self.tags = Some(map.next_value::<&RawValue>()?.get()),
                 _ => drop(map.next_value::<IgnoredAny>()?),
             }
         }
         Ok(self)
-    }
-}
-
-/// A string that is not empty, borrowed where it has no escapes; everything else is passed over.
-struct Text;
-
-/// A number; everything else is passed over.
-struct Number;
-
-impl<'de> DeserializeSeed<'de> for Text {
-    type Value = Option<Cow<'de, str>>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Text {
-    type Value = Option<Cow<'de, str>>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value")
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok((!text.is_empty()).then_some(Cow::Borrowed(text)))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok((!text.is_empty()).then(|| Cow::Owned(text.to_owned())))
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
-        IgnoredAny.visit_seq(seq).map(|_| None)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-        IgnoredAny.visit_map(map).map(|_| None)
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Number {
-    type Value = Option<f64>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "times in milliseconds are below 2^53 for 285,000 years"
-)]
-impl<'de> Visitor<'de> for Number {
-    type Value = Option<f64>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value")
-    }
-
-    fn visit_i64<E>(self, number: i64) -> Result<Self::Value, E> {
-        Ok(Some(number as f64))
-    }
-
-    fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
-        Ok(Some(number as f64))
-    }
-
-    fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {
-        Ok(Some(number))
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
-        IgnoredAny.visit_seq(seq).map(|_| None)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-        IgnoredAny.visit_map(map).map(|_| None)
     }
 }
 

@@ -7,7 +7,7 @@ use std::{borrow::Cow, fmt};
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{Number, Record, Text};
+use super::{Record, loose::Loose};
 
 /// The members of a span; what is not there, empty, or of another kind is `None`.
 ///
@@ -54,12 +54,12 @@ impl<'de> Visitor<'de> for SpanData<'de> {
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self, A::Error> {
-        while let Some(key) = map.next_key_seed(Text)? {
-            match key.as_deref() {
-                Some("name") => self.name = map.next_value_seed(Text)?,
-                Some("start") => self.start = map.next_value_seed(Number)?,
-                Some("end") => self.end = map.next_value_seed(Number)?,
-                Some("status") => self.status = map.next_value_seed(Text)?,
+        while let Some(key) = map.next_key_seed(Loose)? {
+            match key.text().as_deref() {
+                Some("name") => self.name = map.next_value_seed(Loose)?.text(),
+                Some("start") => self.start = map.next_value_seed(Loose)?.number(),
+                Some("end") => self.end = map.next_value_seed(Loose)?.number(),
+                Some("status") => self.status = map.next_value_seed(Loose)?.text(),
                 Some("tags") => self.tags = members(map.next_value::<&RawValue>()?.get()),
                 _ => drop(map.next_value::<IgnoredAny>()?),
             }
