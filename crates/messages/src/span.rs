@@ -8,7 +8,7 @@ use std::{
 };
 
 use chassis::telemetry::{
-    in_full,
+    Progress, in_full,
     traces::{Event, Span, SpanKind, Tracer, Value, cut},
 };
 use handlers::HandlerError;
@@ -30,6 +30,8 @@ pub(crate) struct HopSpan {
     place: Arc<TraceContext>,
     /// `None` where nobody hears of it.
     record: Option<Box<Record>>,
+    /// How far the work is, as its handler said last.
+    percent: f64,
 }
 
 #[derive(Debug, Default)]
@@ -115,12 +117,34 @@ impl Tracing {
             record.set("messaging.message.body.size", delivery.body().len());
             record
         });
-        HopSpan { place, record }
+        HopSpan {
+            place,
+            record,
+            percent: 0.0,
+        }
+    }
+
+    /// The handler of a message said something before its final reply. A percentage that it leaves out is as it was.
+    pub(crate) fn interim(&self, span: &mut HopSpan, envelope: &Envelope, actor: &Arc<str>, interim: &Interim) {
+        let Interim::Progress { percent, message } = interim else {
+            return;
+        };
+        span.percent = percent.unwrap_or(span.percent).clamp(0.0, 100.0);
+        self.tracer.progress(|| Progress {
+            place: Arc::clone(&span.place),
+            at: SystemTime::now(),
+            job: envelope.header("job").unwrap_or_else(|| envelope.id().to_owned()),
+            message: envelope.id().to_owned(),
+            actor: Arc::clone(actor),
+            percent: span.percent,
+            status: message.clone().map(cut),
+        });
+        span.progress(*percent, message.as_deref());
     }
 
     /// Ends a span of `actor` that lasted until now.
     pub(crate) fn end(&self, span: HopSpan, actor: &Arc<str>, lasted: Duration, outcome: Outcome) {
-        let HopSpan { place, record } = span;
+        let HopSpan { place, record, .. } = span;
         let Some(mut record) = record else { return };
         record.set("outrigger.actor", actor.to_string());
         record.set("outrigger.outcome", outcome.name());
@@ -166,18 +190,14 @@ impl HopSpan {
         });
     }
 
-    /// The handler said something before its final reply.
-    pub(crate) fn interim(&mut self, interim: &Interim) {
-        let Interim::Progress { percent, message } = interim else {
-            return;
-        };
+    fn progress(&mut self, percent: Option<f64>, message: Option<&str>) {
         self.tell(|record| {
             let mut event = Event::now("progress");
             if let Some(percent) = percent {
-                event = event.with("outrigger.progress.percent", *percent);
+                event = event.with("outrigger.progress.percent", percent);
             }
             if let Some(message) = message {
-                event = event.with("outrigger.progress.message", message.clone());
+                event = event.with("outrigger.progress.message", message.to_owned());
             }
             record.event(event);
         });

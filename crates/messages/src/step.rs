@@ -202,7 +202,7 @@ impl Step<'_> {
             },
         };
         let mut interim = |interim| {
-            span.interim(&interim);
+            actor.tracing.interim(span, envelope, &actor.name, &interim);
             reporter.interim(interim);
         };
         let ending = slot.call(&call, &mut interim).await;

@@ -13,9 +13,10 @@ use arc_swap::ArcSwap;
 use axum::Router;
 use chassis::{
     lifecycle::{Component, Drain, Health, Outcome},
-    telemetry::Metrics as Registry,
+    telemetry::{Metrics as Registry, ReportInbox},
 };
 use serde_json::{Map, Value};
+use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::{
@@ -23,9 +24,9 @@ use crate::{
     backends::{self, DeadLetters, Shelf, Sink, Surroundings},
     batch::{Buffer, Disk, Limits, Runner, disk},
     buffered::Buffered,
-    config::{Backend, Rule, Signals, Storage},
+    config::{self, Backend, Rule, Signals, Storage},
     hub::{Hub, Outlet, Table},
-    ingest::{Listener, OtherAddresses, Others, Terms},
+    ingest::{Internal, Listener, OtherAddresses, Others, Terms},
     metrics::Metrics,
     routing::Routes,
     traces::{TraceMetrics, Traces},
@@ -46,6 +47,8 @@ pub struct Plane {
     addresses: Vec<SocketAddr>,
     doors: Vec<(Door, Arc<ArcSwap<Terms>>)>,
     others: Others,
+    /// How this process tells of itself.
+    internal: watch::Sender<Option<config::Internal>>,
     components: Mutex<Vec<(Arc<str>, Component)>>,
     /// Disk buffers that somebody has; a backend that comes anew gets the one that its predecessor had.
     disks: Mutex<HashMap<PathBuf, Weak<Disk>>>,
@@ -95,7 +98,8 @@ struct Prepared {
 }
 
 impl Plane {
-    /// Opens the backends, then the listeners; relative paths begin in `folder`.
+    /// Opens the backends, then the listeners; relative paths begin in `folder`. What comes through `reports`, and the metrics
+    /// of `registry`, are lines of this process where the configuration asks for them.
     ///
     /// # Errors
     /// Nothing is left running then.
@@ -107,6 +111,7 @@ impl Plane {
         folder: &Path,
         health: &Health,
         registry: &Registry,
+        reports: ReportInbox,
     ) -> Result<Self, PlaneError> {
         let mut plane = Self {
             hub: Arc::new(Hub::new(
@@ -121,6 +126,7 @@ impl Plane {
             addresses: Vec::new(),
             doors: Vec::new(),
             others: Others::default(),
+            internal: watch::Sender::new(config.internal.clone()),
             components: Mutex::default(),
             disks: Mutex::default(),
         };
@@ -152,6 +158,10 @@ impl Plane {
         }
         let (hub, drain) = (Arc::clone(&plane.hub), plane.intake.clone());
         plane.intake.spawn("trace sweep", sweep(hub, drain));
+        let internal = Internal::new(reports, registry, plane.internal.subscribe(), &plane.hub);
+        plane
+            .intake
+            .spawn("signals of this process", internal.run(plane.intake.clone()));
         Ok(plane)
     }
 
@@ -185,6 +195,7 @@ impl Plane {
             warn!("the addresses of listeners have changed: that counts from the next start on");
         }
         self.others.reload(config);
+        self.internal.send_replace(config.internal.clone());
         for (door, terms) in terms {
             if let Some((_, current)) = self.doors.iter().find(|(present, _)| *present == door) {
                 current.store(Arc::new(terms));

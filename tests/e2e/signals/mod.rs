@@ -4,6 +4,7 @@ mod backends;
 mod checking;
 mod deploy;
 mod ending;
+mod internal;
 mod lines;
 mod listeners;
 mod reload;

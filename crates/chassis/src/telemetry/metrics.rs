@@ -15,7 +15,10 @@ use prometheus_client::{
     registry::{Metric, Registry, Unit},
 };
 
-use super::process::Process;
+use super::{
+    process::Process,
+    samples::{Sample, samples},
+};
 
 /// The registry that every plane registers with at its start; a cheap handle, clones share one registry.
 #[derive(Clone)]
@@ -63,6 +66,11 @@ impl Metrics {
             Exposition::OpenMetrics => text,
             Exposition::Prometheus => prometheus(&text),
         }
+    }
+
+    /// Everything, one by one.
+    pub fn samples(&self) -> Vec<Sample> {
+        samples(&self.encode(Exposition::OpenMetrics))
     }
 
     fn lock(&self) -> MutexGuard<'_, Registry> {

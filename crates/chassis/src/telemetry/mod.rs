@@ -8,7 +8,11 @@ pub mod logs;
 mod metrics;
 mod otlp;
 mod process;
+mod reports;
+mod samples;
 pub mod traces;
 
 pub use in_full::in_full;
 pub use metrics::{Exposition, Metrics};
+pub use reports::{Progress, Report, ReportInbox, Reports};
+pub use samples::{Sample, SampleKind};

@@ -15,7 +15,7 @@ use chassis::{
     config::Loaded,
     guard::Backoff,
     lifecycle::{self, Drain, Health, Outcome},
-    telemetry::{Metrics, in_full, traces::Tracer},
+    telemetry::{Metrics, ReportInbox, Reports, in_full, traces::Tracer},
 };
 use messages::{Observer, Plane, Tracing};
 use queues::{Queue, QueueError, QueueSpec};
@@ -109,6 +109,8 @@ impl Running {
 
         let (health, metrics) = (Health::new(), Metrics::with_process());
         let tracer = Tracer::from_environment(&texts(&options.environment), &metrics, processes);
+        let (reports, inbox) = Reports::new(&metrics);
+        let tracer = tracer.reporting_to(reports);
         let plane = Plane::new(
             queue.clone(),
             &root.prefix,
@@ -125,7 +127,7 @@ impl Running {
         let plane = named.fold(plane, |plane, (name, queue)| plane.with_queue(name, queue));
         let views = served.iter().map(|actor| view(root, actor)).collect();
         let signals = match root.signals() {
-            Some(config) => Some(start_signals(&config, loaded, &health, &metrics).await?),
+            Some(config) => Some(start_signals(&config, loaded, &health, &metrics, inbox).await?),
             None => None,
         };
         let mut routes = Router::new();
@@ -218,8 +220,9 @@ async fn start_signals(
     loaded: &Loaded<Root>,
     health: &Health,
     metrics: &Metrics,
+    reports: ReportInbox,
 ) -> anyhow::Result<Arc<signals::Plane>> {
-    let plane = signals::Plane::start(config, &loaded.folder, health, metrics).await?;
+    let plane = signals::Plane::start(config, &loaded.folder, health, metrics, reports).await?;
     for address in plane.addresses() {
         info!(%address, "taking signals");
     }

@@ -99,6 +99,7 @@ impl Prometheus {
             unit: text("unit").map(str::to_owned),
             labels: names::labels(&record.source, &tags),
             value,
+            is_sum: text("temporality") == Some("cumulative"),
         })
     }
 }

@@ -4,7 +4,7 @@ use std::{fs, sync::Mutex, time::Duration};
 
 use chassis::{
     lifecycle::{Health, Outcome},
-    telemetry::{Exposition, Metrics},
+    telemetry::{Exposition, Metrics, Reports},
 };
 use serde_json::json;
 use tokio::{io::AsyncWriteExt, net::TcpStream};
@@ -57,7 +57,9 @@ async fn each_line_reaches_every_backend_or_its_dead_letters() {
     });
     let (health, metrics) = (Health::new(), Metrics::new());
     let config = serde_json::from_value(config).unwrap();
-    let plane = Plane::start(&config, folder.path(), &health, &metrics).await.unwrap();
+    let plane = Plane::start(&config, folder.path(), &health, &metrics, Reports::new(&metrics).1)
+        .await
+        .unwrap();
     let mut stream = TcpStream::connect(plane.addresses()[0]).await.unwrap();
     stream
         .write_all(format!("{EVENT}\n{ODD}\n{METRIC}\n").as_bytes())

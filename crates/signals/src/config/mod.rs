@@ -6,6 +6,7 @@ mod credentials;
 mod elasticsearch;
 mod file;
 mod http;
+mod internal;
 mod listen;
 mod loki;
 mod otlp;
@@ -22,6 +23,7 @@ pub use credentials::BasicAuth;
 pub use elasticsearch::{DocumentId, Elasticsearch};
 pub use file::{File, Fsync};
 pub use http::{Encoding, Http};
+pub use internal::Internal;
 pub use listen::{Auth, Tcp, Tls, Unix};
 pub use loki::{LabelFrom, Loki};
 pub use otlp::{Otlp, OtlpProtocol};
@@ -56,6 +58,9 @@ pub struct Signals {
     /// Where OTLP over HTTP is taken. Default nowhere.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub otlp: Option<OtlpListener>,
+    /// Outrigger itself as a source: `{}` for a span of each hop, progress and metrics. Default not told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub internal: Option<Internal>,
     /// How much waits for a backend, and for how long.
     pub buffers: Buffers,
     /// What the plane may hold in memory, in MiB: buffers, unfinished lines, traces. At least 16, default 128.
@@ -91,6 +96,7 @@ impl Default for Signals {
             unix: None,
             syslog: None,
             otlp: None,
+            internal: None,
             buffers: Buffers::default(),
             max_memory_mb: 128,
             routing: BTreeMap::new(),

@@ -4,6 +4,7 @@ mod connection;
 mod doorway;
 mod draft;
 mod inlet;
+mod internal;
 mod listener;
 mod others;
 mod otlp;
@@ -16,6 +17,7 @@ mod tls;
 mod wrongs;
 
 use draft::Draft;
+pub(crate) use internal::Internal;
 pub(crate) use listener::{Listener, Terms};
 pub use others::OtherAddresses;
 pub(crate) use others::Others;

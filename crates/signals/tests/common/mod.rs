@@ -12,7 +12,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chassis::{lifecycle::Health, telemetry::Metrics};
+use chassis::{
+    lifecycle::Health,
+    telemetry::{Metrics, Reports},
+};
 use serde_json::{Value, json};
 use signals::{Plane, Signals};
 use tokio::{
@@ -31,7 +34,8 @@ pub(crate) fn config(backend: &Value) -> Signals {
 }
 
 pub(crate) async fn start(config: &Signals, folder: &Path) -> Plane {
-    Plane::start(config, folder, &Health::new(), &Metrics::default())
+    let metrics = Metrics::default();
+    Plane::start(config, folder, &Health::new(), &metrics, Reports::new(&metrics).1)
         .await
         .unwrap()
 }

@@ -8,7 +8,7 @@ use std::{
 
 use chassis::{
     lifecycle::{Health, Outcome},
-    telemetry::{Exposition, Metrics},
+    telemetry::{Exposition, Metrics, Reports},
 };
 use serde_json::{Value, json};
 use signals::{Plane, Signals, ingest::OtherAddresses};
@@ -43,9 +43,15 @@ impl Running {
             .extend(listeners.as_object().unwrap().clone());
         let config: Signals = serde_json::from_value(config).unwrap();
         let (folder, metrics) = (TempDir::new().unwrap(), Metrics::new());
-        let plane = Plane::start(&config, folder.path(), &Health::new(), &metrics)
-            .await
-            .unwrap();
+        let plane = Plane::start(
+            &config,
+            folder.path(),
+            &Health::new(),
+            &metrics,
+            Reports::new(&metrics).1,
+        )
+        .await
+        .unwrap();
         Self { plane, metrics, folder }
     }
 

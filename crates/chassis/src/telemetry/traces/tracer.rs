@@ -9,7 +9,7 @@ use super::{Sampler, Span};
 use crate::{
     lifecycle::Drain,
     telemetry::{
-        Metrics,
+        Metrics, Progress, Report, Reports,
         otlp::{Counts, Exporter, Outbox, Settings},
     },
 };
@@ -21,6 +21,7 @@ use crate::{
 pub struct Tracer {
     sampler: Sampler,
     outbox: Option<Outbox>,
+    reports: Option<Reports>,
 }
 
 impl Tracer {
@@ -48,6 +49,15 @@ impl Tracer {
         Self {
             sampler: settings.sampler,
             outbox,
+            reports: None,
+        }
+    }
+
+    /// The same tracer, whose spans go that way too, and progress.
+    pub fn reporting_to(self, reports: Reports) -> Self {
+        Self {
+            reports: Some(reports),
+            ..self
         }
     }
 
@@ -65,13 +75,28 @@ impl Tracer {
 
     /// Whether anybody will hear of the span at this place. If not, nothing need be gathered for it.
     pub fn records(&self, place: &TraceContext) -> bool {
-        self.outbox.is_some() && place.is_sampled()
+        let is_reported = || self.reports.as_ref().is_some_and(Reports::are_wanted);
+        place.is_sampled() && (self.outbox.is_some() || is_reported())
     }
 
     /// Hands a span over to be exported. Never waits: a span that finds no room is dropped, and counted.
     pub fn finish(&self, span: Span) {
-        if let Some(outbox) = self.outbox.as_ref().filter(|_| span.place.is_sampled()) {
+        if !span.place.is_sampled() {
+            return;
+        }
+        if let Some(reports) = &self.reports {
+            reports.offer(|| Report::Span(Box::new(span.clone())));
+        }
+        if let Some(outbox) = &self.outbox {
             outbox.offer(span);
+        }
+    }
+
+    /// Tells how far a piece of work is, where somebody in this process hears of it; whether its trace is recorded does
+    /// not count. Never waits.
+    pub fn progress(&self, progress: impl FnOnce() -> Progress) {
+        if let Some(reports) = &self.reports {
+            reports.offer(|| Report::Progress(progress()));
         }
     }
 }

@@ -47,7 +47,7 @@ struct Member {
 pub(super) enum Kind {
     /// The last one counts.
     Gauge,
-    /// They are added up.
+    /// They are added up, where they are no sums already.
     Counter,
 }
 
@@ -64,6 +64,8 @@ pub(super) struct Sample {
     pub(super) unit: Option<String>,
     pub(super) labels: Labels,
     pub(super) value: f64,
+    /// A counter's value is not what is to be added, but the sum so far.
+    pub(super) is_sum: bool,
 }
 
 /// Why a sample is not taken.
@@ -150,8 +152,8 @@ impl Families {
         if let Some(member) = family.members.get_mut(&sample.labels) {
             member.touched = touched;
             match sample.kind {
-                Kind::Gauge => member.value = sample.value,
-                Kind::Counter => member.value += sample.value,
+                Kind::Counter if !sample.is_sum => member.value += sample.value,
+                Kind::Counter | Kind::Gauge => member.value = sample.value,
             }
             return Ok(());
         }
@@ -236,20 +238,27 @@ mod tests {
             unit: (kind == Kind::Gauge).then(|| "ms".into()),
             labels: BTreeMap::from([("l".into(), label.into())]),
             value,
+            is_sum: false,
         }
     }
 
     #[test]
-    fn a_gauge_has_the_last_value_and_a_counter_the_sum() {
+    fn a_gauge_has_the_last_value_and_a_counter_the_sum_unless_it_came_as_one() {
         let series = series(10);
         let odd = "a\"b\\c\nd";
+        let sum = |label, value| Sample {
+            is_sum: true,
+            ..sample("c_total", Kind::Counter, label, value)
+        };
         series.take([
             sample("g", Kind::Gauge, odd, 1.0),
             sample("g", Kind::Gauge, odd, -2.5),
             sample("c_total", Kind::Counter, "x", 1.0),
             sample("c_total", Kind::Counter, "x", 2.0),
+            sum("y", 5.0),
+            sum("y", 7.0),
         ]);
-        let wanted = "# TYPE c_total counter\nc_total{l=\"x\"} 3\n# HELP g Unit: ms\n# TYPE g gauge\n\
+        let wanted = "# TYPE c_total counter\nc_total{l=\"x\"} 3\nc_total{l=\"y\"} 7\n# HELP g Unit: ms\n# TYPE g gauge\n\
             g{l=\"a\\\"b\\\\c\\nd\"} -2.5\n";
         assert_eq!(series.text(), wanted);
     }
