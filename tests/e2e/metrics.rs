@@ -1,7 +1,10 @@
 //! What `/metrics` says after work of every outcome: the right numbers, and nothing that Prometheus' own tool minds.
 
 use std::{
+    fs,
     io::Write,
+    os::unix::net::UnixStream,
+    path::Path,
     process::{Command, Stdio},
     sync::atomic::{AtomicUsize, Ordering},
 };
@@ -38,7 +41,8 @@ fn complaints(text: &str) -> String {
 /// Work that ends in every way: it goes on, is done, fans out, is tried again, fails, is told of, and loses its handler.
 fn work() -> (Field, [Plain; 2], Sidecar) {
     let field = Field::new(
-        "actors: { a: { handler: { socket: a.sock }, retry: { attempts: 2, backoff: 1ms } }, b: { handler: { socket: b.sock } }, events: { handler: { socket: none.sock } } }",
+        "actors: { a: { handler: { socket: a.sock }, retry: { attempts: 2, backoff: 1ms } }, b: { handler: { socket: b.sock } }, events: { handler: { socket: none.sock } } }
+signals: { unix: { path: signals.sock }, backends: { none: { type: blackhole, flush_interval: 0 } } }",
     );
     // A close on a connection that was kept is tried once more at once; only the second is a lost handler.
     let closed = AtomicUsize::new(0);
@@ -65,6 +69,9 @@ fn work() -> (Field, [Plain; 2], Sidecar) {
         ],
     );
     field.put_bytes("a", b"no envelope");
+    let mut sender = UnixStream::connect(field.path("signals.sock")).expect("it listens");
+    let span = r#"{"src":"api","ts":1,"type":"span","tid":"t","sid":"s","data":{"name":"n"}}"#;
+    writeln!(sender, "{span}").expect("it takes lines");
     (field, [first, second], up)
 }
 
@@ -76,6 +83,8 @@ fn promtool_has_no_complaint_about_what_is_served_after_work_of_every_outcome() 
     let text = wait_until("everything is counted", || {
         let (_, text) = up.get("/metrics");
         (sample(&text, r#"sidecar_actor_messages_in_flight{actor="a"}"#) == 0
+            && text.contains("sidecar_messages_routed_total{backend=\"none\"} 1\n")
+            && text.contains("sidecar_backend_latency_seconds_count{backend=\"none\"} 1\n")
             && sample(&text, r#"sidecar_actor_messages_in_flight{actor="b"}"#) == 0)
             .then_some(text)
     });
@@ -129,6 +138,30 @@ fn promtool_has_no_complaint_about_what_is_served_after_work_of_every_outcome() 
     );
     assert!(taken(r#"events_lost_total{reason="no_queue"}"#) > 0);
     assert!(up.stop().success());
+    check_reference(&text);
+}
+
+/// Compares the page that lists every metric with what is served; writes it where `OUTRIGGER_WRITE_REFERENCE` is set.
+#[track_caller]
+fn check_reference(served: &str) {
+    let mut page = String::from(
+        "# Metrics\n\nOn `/metrics` of the admin address. Written by `cargo xtask generate`.\n\n| metric | type | what it counts |\n|---|---|---|\n",
+    );
+    let mut help = "";
+    for line in served.lines() {
+        if let Some(rest) = line.strip_prefix("# HELP ") {
+            help = rest.split_once(' ').map_or("", |(_, help)| help);
+        } else if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' ')) {
+            page.push_str(&["| `", name, "` | ", kind, " | ", help, " |\n"].concat());
+        }
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/metrics.md");
+    #[expect(clippy::disallowed_methods, reason = "a switch of the developer tool, not a setting")]
+    if std::env::var("OUTRIGGER_WRITE_REFERENCE").is_ok() {
+        fs::write(&path, &page).expect("the page is ours");
+    }
+    let written = fs::read_to_string(&path).expect("the page is there");
+    assert_eq!(page, written, "run `cargo xtask generate`");
 }
 
 #[test]
