@@ -14,7 +14,7 @@ use std::fmt;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use loose::Loose;
+use loose::{Key, Loose};
 
 /// The longest line, in bytes, its end not counted.
 pub const LONGEST_LINE: usize = 65_536;
@@ -268,15 +268,15 @@ impl<'de> Visitor<'de> for Fields<'de> {
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self, A::Error> {
-        while let Some(key) = map.next_key_seed(Loose)? {
-            match key.text().as_deref() {
-                Some("src") => self.source = map.next_value_seed(Loose)?.text(),
-                Some("type") => self.kind = map.next_value_seed(Loose)?.text(),
-                Some("tid") => self.trace = map.next_value_seed(Loose)?.text(),
-                Some("sid") => self.span = map.next_value_seed(Loose)?.text(),
-                Some("pid") => self.parent = map.next_value_seed(Loose)?.text(),
-                Some("ts") => self.time = map.next_value_seed(Loose)?.number(),
-                Some("data") => self.data = Some(map.next_value::<&RawValue>()?.get()),
+        while let Some(key) = map.next_key_seed(Key)? {
+            match &*key {
+                "src" => self.source = map.next_value_seed(Loose)?.text(),
+                "type" => self.kind = map.next_value_seed(Loose)?.text(),
+                "tid" => self.trace = map.next_value_seed(Loose)?.text(),
+                "sid" => self.span = map.next_value_seed(Loose)?.text(),
+                "pid" => self.parent = map.next_value_seed(Loose)?.text(),
+                "ts" => self.time = map.next_value_seed(Loose)?.number(),
+                "data" => self.data = Some(map.next_value::<&RawValue>()?.get()),
                 _ => drop(map.next_value::<IgnoredAny>()?),
             }
         }
@@ -292,12 +292,12 @@ impl<'de> Visitor<'de> for Data<'de> {
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self, A::Error> {
-        while let Some(key) = map.next_key_seed(Loose)? {
-            match key.text().as_deref() {
-                Some("level") => self.level = map.next_value_seed(Loose)?.text(),
-                Some("name") => self.name = map.next_value_seed(Loose)?.text(),
-                Some("ctx") => self.context = Some(map.next_value::<&RawValue>()?.get()),
-                Some("tags") => self.tags = Some(map.next_value::<&RawValue>()?.get()),
+        while let Some(key) = map.next_key_seed(Key)? {
+            match &*key {
+                "level" => self.level = map.next_value_seed(Loose)?.text(),
+                "name" => self.name = map.next_value_seed(Loose)?.text(),
+                "ctx" => self.context = Some(map.next_value::<&RawValue>()?.get()),
+                "tags" => self.tags = Some(map.next_value::<&RawValue>()?.get()),
                 _ => drop(map.next_value::<IgnoredAny>()?),
             }
         }

@@ -61,6 +61,13 @@ impl Parcel {
         self.lines += 1;
     }
 
+    /// Gives back memory that its lines do not need, where that is worth a copy.
+    pub(crate) fn fit(&mut self) {
+        if self.text.capacity() - self.text.len() > self.text.len() / 8 {
+            self.text.shrink_to_fit();
+        }
+    }
+
     /// Its lines, without their ends.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
         lines(&self.text)

@@ -119,7 +119,7 @@ impl Connection {
     /// What was begun and never ended is a line too.
     async fn end(mut self) {
         let Self { splitter, session, .. } = &mut self;
-        session.sorter.begin();
+        session.sorter.begin(splitter.begun() + 1);
         splitter.end(|piece| session.take(piece));
         self.session.sorter.flush().await;
         if self.acknowledge().await.is_ok() {
@@ -171,7 +171,7 @@ async fn read(stream: &mut Stream, splitter: &mut Splitter, session: &mut Sessio
         SCRATCH.with_borrow_mut(|scratch| {
             let mut buffer = ReadBuf::new(scratch);
             ready!(Pin::new(&mut *stream).poll_read(context, &mut buffer))?;
-            session.sorter.begin();
+            session.sorter.begin(splitter.begun() + buffer.filled().len());
             let mut pieces = 0;
             splitter.split(buffer.filled(), |piece| {
                 pieces += 1;

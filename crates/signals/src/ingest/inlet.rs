@@ -35,7 +35,7 @@ impl Inlet {
 
     /// Something has come.
     pub(super) fn begin(&mut self) {
-        self.sorter.begin();
+        self.sorter.begin(0);
     }
 
     /// A line; says how many bytes it has.

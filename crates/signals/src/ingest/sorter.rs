@@ -33,6 +33,8 @@ pub(super) struct Sorter {
     reached: Vec<usize>,
     missed: Misses,
     now: (SystemTime, Instant),
+    /// Bytes that the lines of this read may take, for the first parcel that is made of them.
+    room: usize,
     /// Spans of this read, whatever becomes of their lines.
     spans: Vec<SpanLine>,
     /// Where somebody watches.
@@ -73,13 +75,15 @@ impl Sorter {
             reached: Vec::new(),
             missed: Misses::default(),
             now: (SystemTime::now(), Instant::now()),
+            room: 0,
             spans: Vec::new(),
             cutting: None,
         }
     }
 
-    /// Something is about to be read.
-    pub(super) fn begin(&mut self) {
+    /// So many bytes of lines have come.
+    pub(super) fn begin(&mut self, bytes: usize) {
+        self.room = bytes;
         self.now = (SystemTime::now(), Instant::now());
         self.cutting = self.hub.tail.cutting();
         let table = self.hub.table();
@@ -115,7 +119,9 @@ impl Sorter {
                 *at
             } else {
                 let at = self.parcels.len();
-                let parcel = Parcel::new(&lane.source, &lane.account, self.now.0, self.now.1);
+                let mut parcel = Parcel::new(&lane.source, &lane.account, self.now.0, self.now.1);
+                // Most reads bring the lines of one source for one backend.
+                parcel.text.reserve_exact(std::mem::take(&mut self.room));
                 self.parcels.push((*backend, parcel));
                 lane.parcels.push((*backend, at));
                 at
@@ -178,7 +184,7 @@ impl Sorter {
         parcels.parcels.reverse();
         let mut lost = 0;
         while let Some((backend, mut parcel)) = parcels.parcels.pop() {
-            parcel.text.shrink_to_fit();
+            parcel.fit();
             lost += self.table.backends[backend].push(parcel).await;
         }
         self.parcels = std::mem::take(&mut parcels.parcels);
@@ -248,11 +254,11 @@ mod tests {
             };
             sorter.take(text.as_bytes(), &record);
         };
-        sorter.begin();
+        sorter.begin(0);
         take(&mut sorter, &line("forgotten"));
         sorter.forget();
         sorter.flush().await;
-        sorter.begin();
+        sorter.begin(0);
         take(&mut sorter, &line("kept"));
         sorter.flush().await;
         let now = Instant::now();

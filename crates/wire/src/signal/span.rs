@@ -7,7 +7,10 @@ use std::{borrow::Cow, fmt};
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{Record, loose::Loose};
+use super::{
+    Record,
+    loose::{Key, Loose},
+};
 
 /// The members of a span; what is not there, empty, or of another kind is `None`.
 ///
@@ -54,13 +57,13 @@ impl<'de> Visitor<'de> for SpanData<'de> {
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self, A::Error> {
-        while let Some(key) = map.next_key_seed(Loose)? {
-            match key.text().as_deref() {
-                Some("name") => self.name = map.next_value_seed(Loose)?.text(),
-                Some("start") => self.start = map.next_value_seed(Loose)?.number(),
-                Some("end") => self.end = map.next_value_seed(Loose)?.number(),
-                Some("status") => self.status = map.next_value_seed(Loose)?.text(),
-                Some("tags") => self.tags = members(map.next_value::<&RawValue>()?.get()),
+        while let Some(key) = map.next_key_seed(Key)? {
+            match &*key {
+                "name" => self.name = map.next_value_seed(Loose)?.text(),
+                "start" => self.start = map.next_value_seed(Loose)?.number(),
+                "end" => self.end = map.next_value_seed(Loose)?.number(),
+                "status" => self.status = map.next_value_seed(Loose)?.text(),
+                "tags" => self.tags = members(map.next_value::<&RawValue>()?.get()),
                 _ => drop(map.next_value::<IgnoredAny>()?),
             }
         }
