@@ -26,7 +26,7 @@ struct Cli {
 enum Command {
     /// Install what the tests need and is missing, from Debian's packages and Python's index.
     Setup,
-    /// A private `RabbitMQ` for tests and for trying things out.
+    /// A private `RabbitMQ` and a private `PostgreSQL`, for tests and for trying things out.
     #[command(subcommand)]
     Services(services::Services),
     /// Everything that must hold: formatting, lints, every test, generated files unchanged.

@@ -23,7 +23,7 @@ const PROGRAMS: &[(&str, &str)] = &[
 
 /// The database that the tests run servers of their own of, and where its package puts its programs.
 const DATABASE: &str = "postgresql";
-const DATABASES: &str = "/usr/lib/postgresql";
+pub(crate) const DATABASES: &str = "/usr/lib/postgresql";
 
 /// Modules of Python that Debian has in packages of their own.
 const MODULES: &[(&str, &str)] = &[("ensurepip", "python3-venv")];
@@ -133,6 +133,14 @@ pub(crate) fn broker() -> anyhow::Result<()> {
         install(&[PACKAGE])?;
     }
     Installed::find().map(drop)
+}
+
+/// Installs the database where it is missing.
+pub(crate) fn database() -> anyhow::Result<()> {
+    if has_database() {
+        return Ok(());
+    }
+    install(&[DATABASE])
 }
 
 /// Unpacks rsyslog and syslog-ng, which cannot both be installed, and should not be: a bench that stands beside them finds them in a
