@@ -77,7 +77,11 @@ const RETRY: Duration = Duration::from_secs(1);
 impl Buffer {
     /// Lines wait in memory.
     pub(crate) fn new(limits: Limits) -> Self {
-        Self::over(limits, Arc::default(), Store::Memory(Memory::default()))
+        Self::over(
+            limits,
+            Arc::default(),
+            Store::Memory(Memory::new(limits.lines_of_source)),
+        )
     }
 
     /// Lines wait on disk.
@@ -174,7 +178,7 @@ impl Buffer {
         let (tally, line) = (self.tally(), parcel.iter().next().map_or(0, |line| line.len() + 1));
         tally.lines < terms.lines
             && of_source < terms.lines_of_source
-            && tally.bytes.saturating_add(line + size_of::<Parcel>()) <= terms.bytes
+            && tally.bytes.saturating_add(line + Parcel::BESIDE) <= terms.bytes
     }
 
     fn terms(&self) -> Terms {
