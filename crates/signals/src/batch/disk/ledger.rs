@@ -177,6 +177,11 @@ impl Ledger {
         Ok(())
     }
 
+    /// Moves what is in the log to the file, and gives the log's room back.
+    pub(super) fn empty_log(&self) -> Result<(), rusqlite::Error> {
+        self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+    }
+
     /// Undoes the transaction, unless SQLite already has.
     pub(super) fn rollback(&mut self) {
         if !self.db.is_autocommit() {
