@@ -149,12 +149,11 @@ impl State {
     }
 
     fn note(&mut self, source: &Arc<str>, lines: usize) {
-        let before = match self.of_source.get_mut(source) {
-            Some(of_source) => std::mem::replace(of_source, *of_source + lines),
-            None => {
-                self.of_source.insert(Arc::clone(source), lines);
-                0
-            }
+        let before = if let Some(of_source) = self.of_source.get_mut(source) {
+            std::mem::replace(of_source, *of_source + lines)
+        } else {
+            self.of_source.insert(Arc::clone(source), lines);
+            0
         };
         self.above += usize::from(before <= self.share && before + lines > self.share);
     }

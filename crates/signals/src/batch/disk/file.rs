@@ -150,6 +150,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, Fault> {
 pub(super) fn has_room(path: &Path, bytes: usize) -> bool {
     let folder = path.parent().unwrap_or(path);
     let Ok(disk) = statvfs(folder) else { return true };
+    #[allow(clippy::useless_conversion, reason = "they are narrower on other systems")]
     let free = u64::from(disk.blocks_available()).saturating_mul(u64::from(disk.fragment_size()));
     // What is in the log comes to the file in the end; a line comes to both.
     free >= log_bytes(path) + RESERVE + 2 * bytes as u64
