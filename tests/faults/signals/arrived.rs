@@ -37,6 +37,13 @@ impl Arrived {
         Self::read(text.lines())
     }
 
+    /// Those of a file that is being written: of what is at its end there may be a part.
+    #[track_caller]
+    pub(super) fn so_far_in(path: &Path) -> Self {
+        let text = fs::read_to_string(path).unwrap_or_default();
+        Self::read(text.rsplit_once('\n').map_or("", |(whole, _)| whole).lines())
+    }
+
     /// Those of a file whose writer was killed: each kill may have left the half of a line, on a line of its own.
     #[track_caller]
     pub(super) fn in_file_after(kills: usize, path: &Path) -> Self {

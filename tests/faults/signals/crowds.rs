@@ -60,7 +60,7 @@ fn a_client_that_sends_a_byte_a_second_holds_nobody_up_and_is_heard() {
     });
     let path = field.path("out.jsonl");
     let arrived = wait_until("every line has come", || {
-        let arrived = Arrived::in_file(&path);
+        let arrived = Arrived::so_far_in(&path);
         let is_whole = (0..busy).all(|number| arrived.different(&format!("busy{number}")) == 1000);
         (is_whole && arrived.different("slow") == 1).then_some(arrived)
     });
@@ -89,7 +89,7 @@ fn the_lines_of_500_connections_arrive_in_little_memory() {
     }
     let path = field.path("out.jsonl");
     let arrived = wait_until("every line has come", || {
-        let arrived = Arrived::in_file(&path);
+        let arrived = Arrived::so_far_in(&path);
         let is_whole = |number| arrived.different(&format!("s{number}")) == LINES;
         (0..CONNECTIONS).all(is_whole).then_some(arrived)
     });
