@@ -5,10 +5,11 @@ use std::{
     net::{SocketAddr, TcpStream},
     sync::PoisonError,
     thread,
+    time::Duration,
 };
 
 use super::{CROWD, count, dropped, port, scale, send, stays_below_its_ceiling, waiting};
-use crate::harness::{Field, Sidecar, wait_until};
+use crate::harness::{Field, Sidecar, wait_until, within};
 
 /// A backend on which nobody listens.
 const DEAD: &str = "type: http, url: \"http://127.0.0.1:1\"";
@@ -17,6 +18,8 @@ const FILE: &str = "type: file, path: out.jsonl";
 const CROWD_SIZE: usize = 500;
 /// Connections that take turns on the processors.
 const FEW: usize = 4;
+/// How long millions of lines may take a debug build.
+const LONG: Duration = Duration::from_mins(10);
 
 /// A plane with one backend, `out`.
 fn start(backend: &str) -> (Field, Sidecar) {
@@ -55,7 +58,7 @@ fn flood(address: SocketAddr, parts: usize, text: impl Fn(usize, usize) -> Strin
 /// Waits until so many lines were routed to the backend.
 #[track_caller]
 fn routed(run: &Sidecar, lines: usize) {
-    wait_until("every line was routed", || {
+    within(LONG, "every line was routed", || {
         (count(run, "sidecar_messages_routed_total{backend=\"out\"}") == lines).then_some(())
     });
 }
@@ -107,7 +110,7 @@ fn sources_without_number_take_no_more_memory_than_there_is() {
             (stream, (0..lines).map(line).collect::<String>().into_bytes())
         })
         .collect();
-    wait_until("all of them have sent", || {
+    within(LONG, "all of them have sent", || {
         for (stream, rest) in &mut texts {
             match stream.write(rest) {
                 Ok(taken) => drop(rest.drain(..taken)),
