@@ -320,7 +320,12 @@ impl Buffer {
     pub(crate) async fn seat(&self) -> Option<MutexGuard<'_, ()>> {
         match &self.store {
             Store::Memory(_) => None,
-            Store::Disk(disk) => Some(disk.seat().await),
+            Store::Disk(disk) => {
+                let seat = disk.seat().await;
+                // What the one before had asked for and did not wait for counts as under way: it waits again.
+                disk.finish(0).await;
+                Some(seat)
+            }
         }
     }
 

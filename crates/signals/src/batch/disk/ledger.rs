@@ -251,6 +251,12 @@ impl Ledger {
         Ok(batch)
     }
 
+    /// What is under way waits again.
+    pub(super) fn take_back(&mut self) {
+        self.at.under_way = 0;
+        self.at.cursor = self.at.front;
+    }
+
     /// So many lines of those that are under way have left; the others wait again.
     pub(super) fn finish(&mut self, lines: usize) -> Result<(), Fault> {
         let lines = lines.min(self.at.under_way);

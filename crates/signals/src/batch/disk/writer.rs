@@ -187,9 +187,14 @@ impl Writer {
             // What was under way is not in a fresh file.
             let _ = answer.send(is_done || is_corrupt);
         }
+        let mut is_taken = true;
         for (answer, parcels) in given {
-            // Who has gone meanwhile takes nothing: the next who asks gets the same.
-            let _ = answer.send(parcels);
+            is_taken = answer.send(parcels).is_ok();
+        }
+        if !is_taken && let Some(ledger) = &mut self.ledger {
+            // Who has gone meanwhile takes nothing: the next who asks gets the same, and has to see that it waits.
+            ledger.take_back();
+            self.tell_tally();
         }
     }
 
