@@ -14,6 +14,7 @@ mod owner;
 mod poison;
 mod rabbitmq;
 mod shutdown;
+mod signals;
 mod standstill;
 mod sync;
 mod trace;

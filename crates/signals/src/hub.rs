@@ -24,17 +24,25 @@ use crate::{
 pub(crate) struct Hub {
     table: ArcSwap<Table>,
     pub(crate) metrics: Metrics,
-    /// Bytes of lines whose ends have not come, of all connections; and how many there may be.
-    begun: AtomicUsize,
-    most_begun: AtomicUsize,
+    /// What connections have of lines whose ends have not come.
+    pub(crate) begun: Arc<Pool>,
+    /// What they have of lines that are not handed over yet, and of the sources that they remember.
+    pub(crate) in_hand: Arc<Pool>,
     pub(crate) traces: Traces,
     pub(crate) tail: Arc<Tail>,
 }
 
-/// What one connection has of lines whose ends have not come.
+/// Bytes that all connections share.
 #[derive(Debug)]
-pub(crate) struct Begun {
-    hub: Arc<Hub>,
+pub(crate) struct Pool {
+    used: AtomicUsize,
+    most: AtomicUsize,
+}
+
+/// What one connection has of a pool.
+#[derive(Debug)]
+pub(crate) struct Share {
+    pool: Arc<Pool>,
     bytes: usize,
 }
 
@@ -61,16 +69,11 @@ impl Hub {
         Self {
             table: ArcSwap::from_pointee(Table::empty()),
             metrics,
-            begun: AtomicUsize::new(0),
-            most_begun: AtomicUsize::new(usize::MAX),
+            begun: Arc::default(),
+            in_hand: Arc::default(),
             traces,
             tail: Arc::default(),
         }
-    }
-
-    /// Bytes that lines whose ends have not come may take, of all connections together.
-    pub(crate) fn set_most_begun(&self, bytes: usize) {
-        self.most_begun.store(bytes, Ordering::Relaxed);
     }
 
     pub(crate) fn table(&self) -> Arc<Table> {
@@ -83,27 +86,50 @@ impl Hub {
     }
 }
 
-impl Begun {
-    pub(crate) fn new(hub: &Arc<Hub>) -> Self {
+impl Pool {
+    /// How many bytes there are; without it there is no bound.
+    pub(crate) fn set_most(&self, bytes: usize) {
+        self.most.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Whether so much of it, in percent, is in use.
+    pub(crate) fn is_used(&self, percent: usize) -> bool {
+        let most = self.most.load(Ordering::Relaxed);
+        self.used.load(Ordering::Relaxed) >= (most / 100).saturating_mul(percent)
+    }
+}
+
+impl Default for Pool {
+    fn default() -> Self {
         Self {
-            hub: Arc::clone(hub),
+            used: AtomicUsize::new(0),
+            most: AtomicUsize::new(usize::MAX),
+        }
+    }
+}
+
+impl Share {
+    /// Nothing yet.
+    pub(crate) fn new(pool: &Arc<Pool>) -> Self {
+        Self {
+            pool: Arc::clone(pool),
             bytes: 0,
         }
     }
 
-    /// The connection has so much now; whether all connections together have no more than they may.
+    /// The connection has so much now; where that is more than before, whether all together have no more than there is.
     pub(crate) fn set(&mut self, bytes: usize) -> bool {
         let before = std::mem::replace(&mut self.bytes, bytes);
         if bytes <= before {
-            self.hub.begun.fetch_sub(before - bytes, Ordering::Relaxed);
+            self.pool.used.fetch_sub(before - bytes, Ordering::Relaxed);
             return true;
         }
-        let all = self.hub.begun.fetch_add(bytes - before, Ordering::Relaxed) + bytes - before;
-        all <= self.hub.most_begun.load(Ordering::Relaxed)
+        let all = self.pool.used.fetch_add(bytes - before, Ordering::Relaxed) + bytes - before;
+        all <= self.pool.most.load(Ordering::Relaxed)
     }
 }
 
-impl Drop for Begun {
+impl Drop for Share {
     fn drop(&mut self) {
         self.set(0);
     }

@@ -278,14 +278,16 @@ impl Plane {
             return Err(error);
         }
         let memory = config.max_memory_mb as usize * (1 << 20);
-        // Of 32 parts: 23 for what waits for backends, 4 for traces, 4 for unfinished lines, 1 for those who watch.
+        // Of 32 parts: 19 for what waits for backends, 4 for traces, 4 for unfinished lines, 4 for lines on their way to
+        // backends, 1 for those who watch.
         self.hub.traces.set_bytes((memory / 8).min(MOST_OF_TRACES));
         self.hub.tail.set_bytes((memory / 32).min(MOST_OF_TAILS));
-        let share = memory / 32 * 23 / outlets.len().max(1);
+        let share = memory / 32 * 19 / outlets.len().max(1);
         for outlet in &outlets {
             outlet.buffer.set_bytes(share);
         }
-        self.hub.set_most_begun(memory / 8);
+        self.hub.begun.set_most(memory / 8);
+        self.hub.in_hand.set_most(memory / 8);
         self.show(config, &outlets);
         for prepared in new {
             self.begin(prepared);

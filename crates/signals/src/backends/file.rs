@@ -7,6 +7,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     fs::{self, File},
     io::{self, IoSlice, Write},
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -177,8 +178,12 @@ impl Shelf {
             if let Some(folder) = path.parent() {
                 fs::create_dir_all(folder)?;
             }
-            let file = File::options().create(true).append(true).open(path)?;
-            let bytes = file.metadata()?.len();
+            let mut file = File::options().create(true).append(true).open(path)?;
+            let mut bytes = file.metadata()?.len();
+            if ends_within_a_line(path, bytes) {
+                file.write_all(b"\n")?;
+                bytes += 1;
+            }
             self.open.insert(path.to_owned(), Open { file, bytes, used: 0 });
         }
         let open = self.open.get_mut(path).expect("it was just put there");
@@ -251,6 +256,15 @@ impl Shelf {
     }
 }
 
+/// Whether a process was killed while it wrote there: the half of a line is to harm no other.
+fn ends_within_a_line(path: &Path, bytes: u64) -> bool {
+    let Some(last) = bytes.checked_sub(1) else { return false };
+    let mut byte = [b'\n'];
+    // What cannot be read is left as it is.
+    let read = File::open(path).and_then(|file| file.read_exact_at(&mut byte, last));
+    read.is_ok() && byte != [b'\n']
+}
+
 fn write_all(mut file: &File, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {
     IoSlice::advance_slices(&mut slices, 0);
     while !slices.is_empty() {
@@ -321,6 +335,15 @@ mod tests {
         fs::remove_dir(folder.path().join("b.log")).unwrap();
         files.write(&both).unwrap();
         assert_eq!(read(folder.path().join("a.log")).lines().count(), 2);
+    }
+
+    #[test]
+    fn the_half_of_a_line_that_a_killed_process_left_harms_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("a.log"), "1\nhal").unwrap();
+        let mut files = files(folder.path(), serde_json::json!({ "path": "a.log" }));
+        files.write(&batch("a", &["2"])).unwrap();
+        assert_eq!(read(folder.path().join("a.log")), "1\nhal\n2\n");
     }
 
     #[test]

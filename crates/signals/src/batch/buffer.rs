@@ -77,7 +77,11 @@ const RETRY: Duration = Duration::from_secs(1);
 impl Buffer {
     /// Lines wait in memory.
     pub(crate) fn new(limits: Limits) -> Self {
-        Self::over(limits, Arc::default(), Store::Memory(Memory::default()))
+        Self::over(
+            limits,
+            Arc::default(),
+            Store::Memory(Memory::new(limits.lines_of_source)),
+        )
     }
 
     /// Lines wait on disk.
@@ -174,7 +178,7 @@ impl Buffer {
         let (tally, line) = (self.tally(), parcel.iter().next().map_or(0, |line| line.len() + 1));
         tally.lines < terms.lines
             && of_source < terms.lines_of_source
-            && tally.bytes.saturating_add(line + size_of::<Parcel>()) <= terms.bytes
+            && tally.bytes.saturating_add(line + Parcel::BESIDE) <= terms.bytes
     }
 
     fn terms(&self) -> Terms {
@@ -316,7 +320,12 @@ impl Buffer {
     pub(crate) async fn seat(&self) -> Option<MutexGuard<'_, ()>> {
         match &self.store {
             Store::Memory(_) => None,
-            Store::Disk(disk) => Some(disk.seat().await),
+            Store::Disk(disk) => {
+                let seat = disk.seat().await;
+                // What the one before had asked for and did not wait for counts as under way: it waits again.
+                disk.finish(0).await;
+                Some(seat)
+            }
         }
     }
 

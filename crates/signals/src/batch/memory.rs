@@ -12,7 +12,7 @@ use super::{
 };
 
 /// What waits in memory for one backend, and what is under way to it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Memory {
     state: Mutex<State>,
 }
@@ -25,9 +25,21 @@ struct State {
     lines: usize,
     bytes: usize,
     of_source: HashMap<Arc<str>, usize>,
+    /// The lines of a source beyond which others may oust them, and how many sources have more.
+    share: usize,
+    above: usize,
 }
 
 impl Memory {
+    /// An empty one; a source with more than `share` lines gives way to others.
+    pub(super) fn new(share: usize) -> Self {
+        let state = State {
+            share,
+            ..State::default()
+        };
+        Self { state: state.into() }
+    }
+
     /// Lays down what the terms allow; says what was lost, how it stands now, and whether nothing had waited before.
     pub(super) fn lay(&self, terms: &Terms, parcel: &mut Parcel) -> (Lost, Tally, bool) {
         let mut state = self.lock();
@@ -64,7 +76,13 @@ impl Memory {
     #[cfg(test)]
     pub(super) fn is_bare(&self) -> bool {
         let state = self.lock();
-        (state.lines, state.lines_waiting, state.bytes, state.of_source.len()) == (0, 0, 0, 0)
+        (
+            state.lines,
+            state.lines_waiting,
+            state.bytes,
+            state.of_source.len(),
+            state.above,
+        ) == (0, 0, 0, 0, 0)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -125,14 +143,26 @@ impl State {
         self.lines += parcel.lines;
         self.lines_waiting += parcel.lines;
         self.bytes += parcel.size();
-        *self.of_source.entry(Arc::clone(&parcel.source)).or_default() += parcel.lines;
+        self.note(&parcel.source, parcel.lines);
         parcel.account.buffered(parcel.lines);
         self.waiting.push_front(parcel);
     }
 
+    fn note(&mut self, source: &Arc<str>, lines: usize) {
+        let before = if let Some(of_source) = self.of_source.get_mut(source) {
+            std::mem::replace(of_source, *of_source + lines)
+        } else {
+            self.of_source.insert(Arc::clone(source), lines);
+            0
+        };
+        self.above += usize::from(before <= self.share && before + lines > self.share);
+    }
+
     fn forget(&mut self, source: &Arc<str>, lines: usize) {
         if let Some(of_source) = self.of_source.get_mut(source) {
+            let before = *of_source;
             *of_source -= lines;
+            self.above -= usize::from(before > self.share && before - lines <= self.share);
             if *of_source == 0 {
                 self.of_source.remove(source);
             }
@@ -152,7 +182,7 @@ impl Shelf for State {
     }
 
     fn beside(&self, _: &Parcel) -> usize {
-        size_of::<Parcel>()
+        Parcel::BESIDE
     }
 
     fn of_source(&mut self, source: &Arc<str>) -> Result<usize, Infallible> {
@@ -165,10 +195,7 @@ impl Shelf for State {
         }
         self.lines += parcel.lines;
         self.lines_waiting += parcel.lines;
-        match self.of_source.get_mut(&parcel.source) {
-            Some(lines) => *lines += parcel.lines,
-            None => drop(self.of_source.insert(Arc::clone(&parcel.source), parcel.lines)),
-        }
+        self.note(&parcel.source, parcel.lines);
         parcel.account.buffered(parcel.lines);
         let before = self.waiting.back().map_or(0, Parcel::size);
         let last = self.waiting.back_mut();
@@ -195,6 +222,10 @@ impl Shelf for State {
     }
 
     fn drop_newest(&mut self, spared: &Arc<str>, share: usize, mut wanted: usize) -> Result<usize, Infallible> {
+        // Many sources with a line each would have all of them looked at for each line that comes.
+        if self.above == 0 {
+            return Ok(0);
+        }
         let mut gone = 0;
         for index in (0..self.waiting.len()).rev() {
             if wanted == 0 {

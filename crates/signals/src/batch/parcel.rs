@@ -23,6 +23,9 @@ pub(crate) struct Parcel {
 }
 
 impl Parcel {
+    /// What one takes in memory beside its text, the name of a source and its places in tables included.
+    pub(crate) const BESIDE: usize = size_of::<Self>() + 160;
+
     /// An empty one.
     pub(crate) fn new(source: &Arc<str>, account: &Arc<Source>, received: SystemTime, since: Instant) -> Self {
         Self {
@@ -75,7 +78,7 @@ impl Parcel {
 
     /// What it takes in memory.
     pub(crate) fn size(&self) -> usize {
-        self.text.capacity() + size_of::<Self>()
+        self.text.capacity() + Self::BESIDE
     }
 
     /// The place behind the first `lines` lines, and how many there are that end within `bytes`.

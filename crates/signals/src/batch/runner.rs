@@ -187,7 +187,7 @@ impl Runner {
                 () = drain.cut() => return Carried::Cut,
             };
             self.metrics.latency(began.elapsed());
-            let pause = match delivered {
+            let (why, pause) = match delivered {
                 Ok(refused) => {
                     self.healthy();
                     for refusal in refused {
@@ -204,14 +204,23 @@ impl Runner {
                 }
                 Err(Failure::Away { why, after }) => {
                     self.buffer.set_failing(true);
-                    self.health.failing(why);
-                    steps.failed(after)
+                    (why, steps.failed(after))
                 }
             };
-            tokio::select! {
-                () = tokio::time::sleep(pause) => {}
-                () = self.leaves(drain) => return Carried::Cut,
-                () = drain.cut() => return Carried::Cut,
+            let pause = tokio::time::sleep(pause);
+            tokio::pin!(pause);
+            loop {
+                let trouble = self.buffer.trouble();
+                self.health.failing(match &trouble {
+                    None => why.clone(),
+                    Some(trouble) => format!("{why}; {trouble}"),
+                });
+                tokio::select! {
+                    () = &mut pause => break,
+                    () = self.leaves(drain) => return Carried::Cut,
+                    () = drain.cut() => return Carried::Cut,
+                    () = self.buffer.trouble_changes(trouble.as_deref()) => {}
+                }
             }
         }
     }

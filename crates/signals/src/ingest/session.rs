@@ -50,34 +50,51 @@ impl Session {
         self.acked
     }
 
-    /// The next piece of its stream.
-    pub(super) fn take(&mut self, piece: Piece<'_>) {
+    /// What came of a line without an end. Where it is not whole, its sender is not told that it is safe: the rest of it may
+    /// have been refused.
+    pub(super) fn take_last(&mut self, piece: Piece<'_>) {
+        let (before, is_whole) = (self.acked, self.take(piece));
+        if !is_whole {
+            self.acked = before;
+        }
+    }
+
+    /// The next piece of its stream; says whether it was a line that can be read.
+    pub(super) fn take(&mut self, piece: Piece<'_>) -> bool {
         if self.refused {
-            return;
+            return false;
         }
         if let Some(lines) = &mut self.acked {
             *lines += 1;
         }
         let read = match piece {
-            Piece::Line([]) if self.secret.is_none() => return,
+            Piece::Line([]) if self.secret.is_none() => return true,
             Piece::Line(line) => Line::read(line).map(|read| (line, read)),
             Piece::TooLong => Err(Wrong::TooLong),
         };
         if let Some(secret) = self.secret.take() {
             let hello = match &read {
                 Ok((_, Line::Control(control))) if control.kind == ControlKind::Hello => control,
-                _ => return self.refuse("its first line is no hello"),
+                _ => {
+                    self.refuse("its first line is no hello");
+                    return false;
+                }
             };
             let said = hello.greeting().secret.unwrap_or_default();
             if !bool::from(said.as_bytes().ct_eq(secret.expose().as_bytes())) {
-                return self.refuse("its secret is wrong");
+                self.refuse("its secret is wrong");
+                return false;
             }
         }
         match read {
             Ok((line, Line::Data(record))) => self.sorter.take(line, &record),
             Ok((_, Line::Control(control))) => self.greet(&control),
-            Err(wrong) => self.wrongs.note(wrong, 1),
+            Err(wrong) => {
+                self.wrongs.note(wrong, 1);
+                return false;
+            }
         }
+        true
     }
 
     fn greet(&mut self, control: &Control<'_>) {
@@ -89,6 +106,14 @@ impl Session {
     /// It did not say in time who it is.
     pub(super) fn keeps_silent(&mut self) {
         self.refuse("it does not say who it is");
+    }
+
+    /// It was told of the end and did not stop in time.
+    pub(super) fn goes_on(&self) {
+        warn!(
+            peer = self.wrongs.peer(),
+            "a sender goes on after it was told to stop, what it sends from here on is lost: end the senders first, or have them stop at the end of the stream"
+        );
     }
 
     /// There is no memory for the line that it has begun.

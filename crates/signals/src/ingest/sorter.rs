@@ -13,7 +13,7 @@ use wire::signal::Record;
 
 use crate::{
     batch::Parcel,
-    hub::{Hub, Table},
+    hub::{Hub, Share, Table},
     metrics::Source,
     routing::{Missed, Way},
     tail::Cutting,
@@ -39,6 +39,8 @@ pub(super) struct Sorter {
     spans: Vec<SpanLine>,
     /// Where somebody watches.
     cutting: Option<Cutting>,
+    /// What all of this takes.
+    in_hand: Share,
 }
 
 /// The lines of one source.
@@ -62,6 +64,10 @@ struct Misses {
 
 /// Sources of one connection that are remembered.
 const LANES: usize = 1024;
+/// What a source that is remembered takes in memory, its name and its places in the tables included.
+const LANE: usize = size_of::<Lane>() + 160;
+/// How much of what connections may have in hand, in percent, leaves no room to remember sources.
+const CROWDED: usize = 50;
 
 impl Sorter {
     pub(super) fn new(hub: &Arc<Hub>) -> Self {
@@ -78,7 +84,13 @@ impl Sorter {
             room: 0,
             spans: Vec::new(),
             cutting: None,
+            in_hand: Share::new(&hub.in_hand),
         }
+    }
+
+    /// Whether connections have so much in hand already that little should be read at once.
+    pub(super) fn is_laden(&self) -> bool {
+        self.hub.in_hand.is_used(100)
     }
 
     /// So many bytes of lines have come.
@@ -89,9 +101,15 @@ impl Sorter {
         let table = self.hub.table();
         if !Arc::ptr_eq(&table, &self.table) || self.lanes.len() > LANES {
             self.table = table;
-            self.lanes.clear();
-            self.by_source.clear();
+            self.forget_sources();
         }
+    }
+
+    /// Gives the memory back that they take.
+    fn forget_sources(&mut self) {
+        self.lanes = Vec::new();
+        self.by_source = HashMap::new();
+        self.parcels = Vec::new();
     }
 
     /// A line that could be read.
@@ -181,13 +199,24 @@ impl Sorter {
             hub: &self.hub,
             parcels: std::mem::take(&mut self.parcels),
         };
+        for (_, parcel) in &mut parcels.parcels {
+            parcel.fit();
+        }
+        let sizes = parcels.parcels.iter().map(|(_, parcel)| parcel.size());
+        self.in_hand.set(self.lanes.len() * LANE + sizes.sum::<usize>());
         parcels.parcels.reverse();
         let mut lost = 0;
-        while let Some((backend, mut parcel)) = parcels.parcels.pop() {
-            parcel.fit();
+        while let Some((backend, parcel)) = parcels.parcels.pop() {
             lost += self.table.backends[backend].push(parcel).await;
         }
-        self.parcels = std::mem::take(&mut parcels.parcels);
+        let empty = std::mem::take(&mut parcels.parcels);
+        drop(parcels);
+        self.parcels = empty;
+        // One source, as most connections have, is not worth it.
+        if self.lanes.len() > 1 && self.hub.in_hand.is_used(CROWDED) {
+            self.forget_sources();
+        }
+        self.in_hand.set(self.lanes.len() * LANE);
         lost
     }
 

@@ -53,9 +53,9 @@ impl Splitter {
         }
     }
 
-    /// Bytes of a line whose end has not come.
+    /// What a line whose end has not come takes in memory.
     pub fn begun(&self) -> usize {
-        self.begun.len()
+        self.begun.capacity()
     }
 
     /// The stream has ended: what came of a last line without an end goes to `each`.

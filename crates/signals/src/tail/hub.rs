@@ -59,6 +59,12 @@ struct Piece {
     lines: u64,
 }
 
+/// A piece that waits for a watcher: until the server has sent it, not only until it took it.
+struct Queued {
+    text: Vec<u8>,
+    account: Arc<Account>,
+}
+
 /// So many watch already.
 #[derive(Debug)]
 pub(crate) struct Full;
@@ -165,12 +171,27 @@ impl Watcher {
             // Told where it happened.
             text.splice(..0, told(missed).into_bytes());
         }
-        let size = text.len();
-        queued.fetch_add(size, Ordering::Relaxed);
-        if self.sender.try_send(Bytes::from(text)).is_err() {
-            queued.fetch_sub(size, Ordering::Relaxed);
+        text.shrink_to_fit();
+        queued.fetch_add(text.len(), Ordering::Relaxed);
+        let queued = Queued {
+            text,
+            account: Arc::clone(&self.account),
+        };
+        if self.sender.try_send(Bytes::from_owner(queued)).is_err() {
             lost.fetch_add(missed + lines, Ordering::Relaxed);
         }
+    }
+}
+
+impl AsRef<[u8]> for Queued {
+    fn as_ref(&self) -> &[u8] {
+        &self.text
+    }
+}
+
+impl Drop for Queued {
+    fn drop(&mut self) {
+        self.account.queued.fetch_sub(self.text.len(), Ordering::Relaxed);
     }
 }
 

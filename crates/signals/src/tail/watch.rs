@@ -43,7 +43,7 @@ impl Watch {
     /// # Cancellation
     /// Dropping the future loses nothing.
     pub(crate) async fn next(&mut self) -> Option<Bytes> {
-        let piece = match self.receiver.try_recv() {
+        match self.receiver.try_recv() {
             Ok(piece) => Some(piece),
             Err(state) => {
                 // It has all that it was sent, so that what it lost is told now, also at the end.
@@ -56,14 +56,10 @@ impl Watch {
                 }
                 match timeout(SILENCE, self.receiver.recv()).await {
                     Ok(piece) => piece,
-                    Err(_) => return Some(Bytes::from_static(b":\n\n")),
+                    Err(_) => Some(Bytes::from_static(b":\n\n")),
                 }
             }
-        };
-        if let Some(piece) = &piece {
-            self.account.queued.fetch_sub(piece.len(), Ordering::Relaxed);
         }
-        piece
     }
 
     /// The same as a stream.

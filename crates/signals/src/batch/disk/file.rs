@@ -7,6 +7,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use nix::sys::statvfs::statvfs;
 use rusqlite::{Connection, OpenFlags, ffi::ErrorCode};
 
 use crate::name;
@@ -25,11 +26,18 @@ pub(super) enum Fault {
     Trouble(String),
 }
 
+impl Fault {
+    /// There is no room for more.
+    pub(super) fn full() -> Self {
+        Self::Trouble("the disk is full: make room on it".to_owned())
+    }
+}
+
 impl From<rusqlite::Error> for Fault {
     fn from(error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Corrupt(error),
-            Some(ErrorCode::DiskFull) => Self::Trouble("the disk is full: make room on it".to_owned()),
+            Some(ErrorCode::DiskFull) => Self::full(),
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
                 Self::Trouble("another process uses it: give each process a folder of its own".to_owned())
             }
@@ -46,6 +54,8 @@ const VERSION: i64 = 1;
 const CHECKPOINT_PAGES: u32 = 4000;
 /// What stays of the log's file after a burst.
 const LOG_BYTES: u32 = 16 << 20;
+/// What no line that comes takes of the disk.
+const RESERVE: u64 = 1 << 20;
 /// How long to wait for the process before, which may be about to end.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -133,6 +143,24 @@ pub(super) fn open(path: &Path) -> Result<Connection, Fault> {
         db.execute_batch("BEGIN IMMEDIATE; COMMIT")?;
     }
     Ok(db)
+}
+
+/// Whether so many bytes can be laid down and what waits can still leave: to take lines off the file, SQLite has to write too.
+/// Where the disk cannot tell, there is room.
+pub(super) fn has_room(path: &Path, bytes: usize) -> bool {
+    let folder = path.parent().unwrap_or(path);
+    let Ok(disk) = statvfs(folder) else { return true };
+    #[allow(clippy::useless_conversion, reason = "they are narrower on other systems")]
+    let free = u64::from(disk.blocks_available()).saturating_mul(u64::from(disk.fragment_size()));
+    // What is in the log comes to the file in the end; a line comes to both.
+    free >= log_bytes(path) + RESERVE + 2 * bytes as u64
+}
+
+/// The size of the log beside a file.
+pub(super) fn log_bytes(path: &Path) -> u64 {
+    let mut log = OsString::from(path);
+    log.push("-wal");
+    fs::metadata(log).map_or(0, |log| log.len())
 }
 
 /// Renames a corrupt file, and the log beside it, to a name that says since when.

@@ -177,6 +177,11 @@ impl Ledger {
         Ok(())
     }
 
+    /// Moves what is in the log to the file, and gives the log's room back.
+    pub(super) fn empty_log(&self) -> Result<(), rusqlite::Error> {
+        self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+    }
+
     /// Undoes the transaction, unless SQLite already has.
     pub(super) fn rollback(&mut self) {
         if !self.db.is_autocommit() {
@@ -244,6 +249,12 @@ impl Ledger {
         self.at.cursor = at;
         self.at.under_way = count;
         Ok(batch)
+    }
+
+    /// What is under way waits again.
+    pub(super) fn take_back(&mut self) {
+        self.at.under_way = 0;
+        self.at.cursor = self.at.front;
     }
 
     /// So many lines of those that are under way have left; the others wait again.

@@ -72,6 +72,7 @@ impl Disk {
             ledger: Some(ledger),
             commands: receiver,
             shared: Arc::clone(&shared),
+            is_short: false,
             hold,
         };
         let thread = thread::Builder::new().name("disk-buffer".to_owned());

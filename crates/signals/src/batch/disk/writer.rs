@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use chassis::lifecycle::Hold;
 use tokio::sync::{mpsc, oneshot};
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::{
     super::{
@@ -62,6 +62,8 @@ struct Attempt {
     lines: usize,
     lost: Lost,
     policy: WhenFull,
+    /// Whether it was tried.
+    is_tried: bool,
     answer: oneshot::Sender<Laid>,
 }
 
@@ -75,6 +77,8 @@ pub(super) struct Writer {
     pub(super) next: i64,
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) shared: Arc<Shared>,
+    /// The disk has no room for what comes.
+    pub(super) is_short: bool,
     /// Lets the end of the process wait for us.
     pub(super) hold: Hold,
 }
@@ -82,6 +86,8 @@ pub(super) struct Writer {
 /// Commands in one transaction, and bytes of parcels.
 const GROUP: usize = 256;
 const GROUP_BYTES: usize = 4 << 20;
+/// A disk that was full and has room for so many bytes is full no more.
+const AMPLE: usize = 512 << 10;
 
 impl Writer {
     /// Works until nobody has the handle any more.
@@ -112,6 +118,7 @@ impl Writer {
         let writes = group
             .iter()
             .any(|command| matches!(command, Command::Lay { .. } | Command::Finish { .. }));
+        let has_room = !writes || self.has_room(group);
         let mut done = if writes { self.begin() } else { Ok(()) };
         for command in group.drain(..) {
             match command {
@@ -122,9 +129,10 @@ impl Writer {
                         parcel,
                         lost: Lost::default(),
                         policy: terms.policy,
+                        is_tried: has_room,
                         answer,
                     };
-                    if let (Ok(()), Some(ledger)) = (&done, &mut self.ledger) {
+                    if let (true, Ok(()), Some(ledger)) = (has_room, &done, &mut self.ledger) {
                         let laid = policy::lay(ledger, &terms, &mut attempt.parcel);
                         attempt.pieces.append(&mut ledger.laid);
                         done = laid.map(|lost| attempt.lost = lost);
@@ -150,7 +158,12 @@ impl Writer {
         }
         let is_corrupt = matches!(done, Err(Fault::Corrupt(_)));
         let is_done = done.is_ok();
-        if writes {
+        if is_done && !has_room {
+            self.is_short = true;
+            self.tell_trouble(&Fault::full());
+        } else if is_done && self.is_still_short() {
+            // Told when it is over for a while, not with each batch that leaves.
+        } else if writes {
             self.settle(done);
         }
         let mut given = Vec::new();
@@ -167,16 +180,45 @@ impl Writer {
         }
         let tally = self.tell_tally();
         for attempt in attempts {
-            attempt.answer(is_done, is_corrupt, tally, was_empty);
+            let is_written = is_done && attempt.is_tried;
+            attempt.answer(is_written, is_corrupt, tally, was_empty);
         }
         for answer in finished {
             // What was under way is not in a fresh file.
             let _ = answer.send(is_done || is_corrupt);
         }
+        let mut is_taken = true;
         for (answer, parcels) in given {
-            // Who has gone meanwhile takes nothing: the next who asks gets the same.
-            let _ = answer.send(parcels);
+            is_taken = answer.send(parcels).is_ok();
         }
+        if !is_taken && let Some(ledger) = &mut self.ledger {
+            // Who has gone meanwhile takes nothing: the next who asks gets the same, and has to see that it waits.
+            ledger.take_back();
+            self.tell_tally();
+        }
+    }
+
+    /// Whether there is room for what is to be laid down. What keeps the log needlessly large is done first.
+    fn has_room(&self, group: &[Command]) -> bool {
+        let bytes = group.iter().map(Command::bytes).sum();
+        if file::has_room(&self.path, bytes) {
+            return true;
+        }
+        if let Some(ledger) = &self.ledger
+            && file::log_bytes(&self.path) > 0
+            && let Err(error) = ledger.empty_log()
+        {
+            // What is written stays written.
+            debug!(file = %self.path.display(), %error, "the log of a disk buffer stays as large as it is");
+        }
+        file::has_room(&self.path, bytes)
+    }
+
+    /// Whether the disk was short of room and has little more now.
+    fn is_still_short(&mut self) -> bool {
+        let waits = self.ledger.as_ref().is_some_and(|ledger| ledger.at.lines > 0);
+        self.is_short = self.is_short && waits && !file::has_room(&self.path, AMPLE);
+        self.is_short
     }
 
     /// Begins a transaction, having opened the file again where that is needed.
@@ -209,6 +251,10 @@ impl Writer {
             put_aside(&self.path, &fault);
             return;
         }
+        self.tell_trouble(&fault);
+    }
+
+    fn tell_trouble(&self, fault: &Fault) {
         let why = format!("its disk buffer {} cannot be used: {fault}", self.path.display());
         if self.shared.trouble(Some(why)) {
             warn!(file = %self.path.display(), error = %fault, "a disk buffer cannot be used, it counts as full");
