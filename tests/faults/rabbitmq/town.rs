@@ -106,6 +106,12 @@ impl Outcome {
         outcome
     }
 
+    /// Takes what came to the happy end later.
+    #[track_caller]
+    pub(crate) fn collect_rest(&mut self, field: &Field, round: &Round) {
+        self.take(field, &format!("r{}-happy-end", round.number));
+    }
+
     /// How many came more than once.
     pub(crate) fn repeated(&self) -> usize {
         self.ids.values().map(|times| times - 1).sum()
