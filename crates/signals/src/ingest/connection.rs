@@ -28,6 +28,8 @@ pub(super) struct Connection {
     begun: Share,
     read_timeout: Duration,
     acked: u64,
+    /// Something has come.
+    is_heard: bool,
 }
 
 thread_local! {
@@ -58,6 +60,7 @@ impl Connection {
             begun: Share::new(&hub.begun),
             read_timeout: terms.read_timeout,
             acked: 0,
+            is_heard: false,
         }
     }
 
@@ -81,11 +84,17 @@ impl Connection {
                     if self.stream.refuse_more() {
                         // What was sent before is read to its end, however much it is.
                         deadline = None;
-                    } else if self.session.acked().is_some() {
-                        return self.part(drain).await;
-                    } else {
-                        deadline = Some(self.say_farewell().await);
+                        continue;
                     }
+                    match self.first_words(drain).await {
+                        Next::Read => {}
+                        Next::End => break,
+                        Next::Leave => return,
+                    }
+                    if self.session.acked().is_some() {
+                        return self.part(drain).await;
+                    }
+                    deadline = Some(self.say_farewell().await);
                     continue;
                 }
                 read = read(&mut self.stream, &mut self.splitter, &mut self.session) => read,
@@ -122,6 +131,7 @@ impl Connection {
                 return Next::End;
             }
         };
+        self.is_heard |= bytes > 0;
         if self.session.is_refused() {
             return Next::Leave;
         }
@@ -140,6 +150,19 @@ impl Connection {
             return Next::Leave;
         }
         if bytes == 0 { Next::End } else { Next::Read }
+    }
+
+    /// Reads once from a sender that nothing was read of yet: it may ask to be told.
+    async fn first_words(&mut self, drain: &Drain) -> Next {
+        if self.is_heard {
+            return Next::Read;
+        }
+        let read = tokio::select! {
+            biased;
+            read = read(&mut self.stream, &mut self.splitter, &mut self.session) => read,
+            () = sleep(LULL) => return Next::Read,
+        };
+        self.hand_over(read, drain).await
     }
 
     /// Takes what has come from a sender that asked to be told, tells it for the last time how far it has come, and then of
