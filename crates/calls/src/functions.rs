@@ -1,0 +1,1 @@
+//! Functions: their contracts, their handlers, and how they are called.
