@@ -5,15 +5,27 @@
 //! listen: a connection, its heads checked  ->  front: who may, and whose request it is (routes, pure)
 //!                                                 ->  functions: arguments checked  ->  handler
 //!                                                 ->  proxy: both bodies streamed   ->  upstream
-//! ipc: JSON lines  ->  functions
+//! ipc: JSON objects  ->  functions
 //! ```
 //!
 //! The one rule: a caller is never told that something is whole which is not. What fails before the head of an answer is an error
 //! in its place; what fails later breaks the connection.
 
 mod body;
-mod proxy;
-mod routes;
+pub mod config;
 mod functions;
+mod http;
+mod proxy;
+mod reply;
+mod routes;
+mod telemetry;
 
 pub use body::{Body, BodyError};
+pub use config::Calls;
+pub use functions::FunctionHandler;
+pub use http::{About, Access, AccessError, Peer, Service};
+
+/// Adds the string formats that the plane's schema names.
+pub fn formats(formats: &mut chassis::config::Formats) {
+    config::formats(formats);
+}

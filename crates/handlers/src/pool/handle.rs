@@ -1,15 +1,16 @@
 //! The pool as stations and the supervisor see it.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, io, sync::Arc};
 
 use tokio::sync::{oneshot, watch};
+use wire::Hello;
 
 use super::{
     Event, MemberId, MemberState, MemberStatus, Ownership, Readiness, Slot,
     member::{Cause, Member},
     state::{Shared, State, Waiter},
 };
-use crate::Handler;
+use crate::{Handler, HandlerError};
 
 /// The handlers of one actor; a cheap handle, clones share one pool.
 ///
@@ -146,6 +147,29 @@ impl Pool {
             {
                 return slot;
             }
+        }
+    }
+
+    /// What a handler that takes work says of itself; `None` where it says nothing.
+    ///
+    /// # Errors
+    /// Those of [`Handler::greet`]; [`HandlerError::Unreachable`] where none takes work.
+    ///
+    /// # Cancellation
+    /// Dropping the future changes nothing.
+    pub async fn greet(&self) -> Result<Option<Arc<Hello>>, HandlerError> {
+        let live = {
+            let state = self.shared.lock();
+            let mut members = state.members.iter();
+            let live = members.find(|member| member.state == MemberState::Live);
+            live.map(|member| Arc::clone(&member.handler))
+        };
+        match live {
+            Some(handler) => handler.greet().await,
+            None => Err(HandlerError::Unreachable {
+                handler: format!("of {}", self.actor()),
+                source: io::Error::new(io::ErrorKind::NotConnected, "none is alive"),
+            }),
         }
     }
 

@@ -1,0 +1,57 @@
+//! What the calls plane is told: the structs are the manual.
+
+mod access;
+mod check;
+mod functions;
+mod listen;
+
+pub(crate) use check::formats;
+pub(crate) use functions::PACKAGE;
+pub use access::{Auth, Cors, Tls};
+pub use functions::{Dialect, Entry, FunctionConfig, FunctionHandler, Functions, ParameterConfig, StreamInput};
+pub use listen::{Address, BadAddress};
+
+use chassis::config::ByteSize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The calls plane: functions that programs call over HTTP and over a Unix socket.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Calls {
+    /// Where calls are taken: `http://HOST:PORT`, `https://HOST:PORT`, `http+unix://PATH` and `ipc://PATH`; port 0 takes a
+    /// free one. `ipc:` alone is `calls.sock` below `$XDG_RUNTIME_DIR/outrigger`, or `.outrigger` beside this file where
+    /// there is none. Default `http://127.0.0.1:8080`.
+    pub listen: Vec<Address>,
+    /// The functions: a folder, or a list of folders and of functions. Default none.
+    pub functions: Functions,
+    /// Which pages in browsers may call functions. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cors: Option<Cors>,
+    /// What a caller over HTTP has to show. Default nothing, which only an address of this machine alone allows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auth: Option<Auth>,
+    /// The certificate of `https://` addresses. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
+    /// Whether others may call without a word, at an address that they can reach. Default false.
+    pub allow_public: bool,
+    /// The largest body of a call, and the largest object on a Unix socket. Default `10MiB`.
+    pub body_limit: ByteSize,
+    // `upstreams`, of the proxy, and `routes`, of the route table, have their places here: `config/upstreams.rs`,
+    // `config/routes.rs`.
+}
+
+impl Default for Calls {
+    fn default() -> Self {
+        Self {
+            listen: vec![Address::default()],
+            functions: Functions::default(),
+            cors: None,
+            auth: None,
+            tls: None,
+            allow_public: false,
+            body_limit: ByteSize::mib(10),
+        }
+    }
+}

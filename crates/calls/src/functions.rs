@@ -1,1 +1,0 @@
-//! Functions: their contracts, their handlers, and how they are called.
