@@ -15,14 +15,18 @@ mod body;
 pub mod config;
 mod functions;
 mod http;
+mod ipc;
+mod plane;
 mod proxy;
 mod reply;
 mod routes;
+mod serve;
 mod telemetry;
 
 pub use body::{Body, BodyError};
 pub use config::Calls;
 pub use functions::FunctionHandler;
+pub use plane::{ActorSeat, Parts, Plane, PlaneError};
 pub use http::{About, Access, AccessError, Peer, Service};
 
 /// Adds the string formats that the plane's schema names.

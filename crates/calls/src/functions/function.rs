@@ -78,6 +78,16 @@ impl Function {
         format!("{}/{}", self.package, self.name)
     }
 
+    /// Calls under way.
+    pub(crate) fn busy(&self) -> usize {
+        self.limit.busy()
+    }
+
+    /// Calls at once, at most.
+    pub(crate) fn concurrency(&self) -> usize {
+        self.limit.size()
+    }
+
     /// Whether the body of a call streams through to its handler.
     pub(crate) fn takes_stream(&self) -> bool {
         self.source.config.input == Some(StreamInput::Stream)

@@ -70,6 +70,13 @@ impl Entry {
     }
 }
 
+/// The line of a call that did not come over HTTP.
+pub(crate) fn log_call(function: &str, code: &str, bytes: usize) {
+    let at = Zoned::now();
+    let at = at.strftime("%d/%b/%Y:%H:%M:%S %z");
+    info!(target: "calls::access", "unix - - [{at}] \"CALL {function} IPC\" {code} {bytes}");
+}
+
 struct Logged {
     inner: Body,
     entry: Entry,

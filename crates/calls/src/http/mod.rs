@@ -21,3 +21,4 @@ pub use log::Peer;
 pub use service::{About, Service};
 
 pub(crate) use cors::CrossOrigin;
+pub(crate) use log::log_call;
