@@ -144,7 +144,7 @@ fn code_of_link(link: &(dyn Error + 'static)) -> Option<Code> {
             _ => Code::Unavailable,
         });
     }
-    if link.is::<ConfigError>() {
+    if link.is::<ConfigError>() || link.is::<calls::PlaneError>() {
         return Some(Code::Config);
     }
     (link.is::<OutputError>() || link.is::<std::io::Error>()).then_some(Code::Io)
@@ -155,6 +155,9 @@ fn cure(error: &anyhow::Error) -> Option<String> {
         if let Some(failure) = link.downcast_ref::<Failure>() {
             return failure.help.clone();
         }
+        if let Some(plane) = link.downcast_ref::<calls::PlaneError>() {
+            return calls_cure(plane);
+        }
         let help = match link.downcast_ref::<QueueError>()? {
             QueueError::NoQueue { .. } => "`outrigger queues` lists those that exist; `up` and `run` make them",
             QueueError::Full { .. } => "make room on the disk and do it again",
@@ -163,6 +166,18 @@ fn cure(error: &anyhow::Error) -> Option<String> {
         };
         Some(help.to_owned())
     })
+}
+
+fn calls_cure(error: &calls::PlaneError) -> Option<String> {
+    let help = match error {
+        calls::PlaneError::Listen { source, .. } if source.kind() == io::ErrorKind::AddrInUse => {
+            "another process listens there: end it, or write another address in `calls.listen`"
+        }
+        calls::PlaneError::Listen { .. } => "write another address in `calls.listen`",
+        calls::PlaneError::Access { .. } => "name the file with the token in `calls.auth.token_file`",
+        _ => return None,
+    };
+    Some(help.to_owned())
 }
 
 fn find<T: Error + 'static>(error: &anyhow::Error) -> Option<&T> {
