@@ -26,8 +26,8 @@ mod telemetry;
 pub use body::{Body, BodyError};
 pub use config::Calls;
 pub use functions::FunctionHandler;
-pub use plane::{ActorSeat, Parts, Plane, PlaneError};
 pub use http::{About, Access, AccessError, Peer, Service};
+pub use plane::{ActorSeat, Parts, Plane, PlaneError};
 
 /// Adds the string formats that the plane's schema names.
 pub fn formats(formats: &mut chassis::config::Formats) {

@@ -95,7 +95,9 @@ impl Plane {
         // One whose actor is not served here has nobody who could do the work.
         let absent = |name: &str| (Pool::new(name), Input::Payload);
         let sources = config.functions.declared().filter_map(|(_, function)| {
-            Source::new(function, parts.folder, |name| Some(seat(name).unwrap_or_else(|| absent(name))))
+            Source::new(function, parts.folder, |name| {
+                Some(seat(name).unwrap_or_else(|| absent(name)))
+            })
         });
         let registry = Registry::new(sources.collect(), telemetry);
         let access = Access::new(config.auth.as_ref(), parts.folder).map_err(|source| PlaneError::Access { source })?;

@@ -17,7 +17,10 @@ pub(crate) struct ErrorValue<'e> {
 impl<'e> ErrorValue<'e> {
     /// What a domain error says; `None` for any other.
     pub(crate) fn of(error: &'e CallError) -> Option<Self> {
-        let CallError::Domain { tag, message, payload, .. } = error else {
+        let CallError::Domain {
+            tag, message, payload, ..
+        } = error
+        else {
             return None;
         };
         Some(Self {
@@ -65,7 +68,9 @@ mod tests {
     use super::*;
 
     fn compacted(text: &str) -> String {
-        compact(&Json::parse(text.to_owned().into()).unwrap()).as_str().to_owned()
+        compact(&Json::parse(text.to_owned().into()).unwrap())
+            .as_str()
+            .to_owned()
     }
 
     #[test]

@@ -124,7 +124,11 @@ impl Account {
     /// The headers that carry the call's place in its trace on to the handler.
     pub(crate) fn headers(&self) -> Json {
         let mut headers = BTreeMap::from([(TraceContext::TRACEPARENT, self.place.traceparent())]);
-        headers.extend(self.place.tracestate().map(|state| (TraceContext::TRACESTATE, state.to_owned())));
+        headers.extend(
+            self.place
+                .tracestate()
+                .map(|state| (TraceContext::TRACESTATE, state.to_owned())),
+        );
         Json::from_value(&headers)
     }
 

@@ -21,7 +21,10 @@ calls:
     field.send("work", "m1", r#"{"ms":1}"#);
     field.wait_for("happy-end", 1);
     let health = sidecar.get("/health").1;
-    assert!(health.contains(r#""name":"calls""#) && health.contains(r#""kind":"function""#), "{health}");
+    assert!(
+        health.contains(r#""name":"calls""#) && health.contains(r#""kind":"function""#),
+        "{health}"
+    );
 }
 
 #[test]
@@ -50,7 +53,9 @@ calls: { listen: [ \"http://127.0.0.1:0\" ], functions: [ { name: f, handler: { 
     let reply = post(&sidecar, "/f", "1");
     assert_eq!((reply.status, reply.header("retry-after")), (503, Some("1")));
     let _handler = Plain::echo(&field.path("h.sock"));
-    wait_until("it is there", || (post(&sidecar, "/f", "[1]").body == "[1]\n").then_some(()));
+    wait_until("it is there", || {
+        (post(&sidecar, "/f", "[1]").body == "[1]\n").then_some(())
+    });
 }
 
 #[test]
@@ -64,7 +69,10 @@ calls: { listen: [ \"http://127.0.0.1:0\" ], functions: [ { name: f, handler: { 
     let sidecar = field.run();
     assert_eq!(post(&sidecar, "/f", r#"{"x":1}"#).body, "1\n");
     let message: crate::harness::Value = serde_json::from_str(&handler.requests()[0]).unwrap();
-    assert_eq!((&message["payload"], &message["route"]["actors"]), (&json!({"x": 1}), &json!(["a"])));
+    assert_eq!(
+        (&message["payload"], &message["route"]["actors"]),
+        (&json!({"x": 1}), &json!(["a"]))
+    );
 }
 
 #[test]
@@ -93,14 +101,19 @@ calls:
 #[test]
 fn what_is_not_declared_is_told_before_anything_starts() {
     let field = Field::new(
-        "actors: { a: { handler: { function: nothing } } }
-calls: { functions: [ { name: f, handler: { actor: aa } }, { name: g, handler: { actor: a } } ] }
+        "actors: { clean: { handler: { function: nothing } } }
+calls: { functions: [ { name: f, handler: { actor: claen } }, { name: g, handler: { actor: clean } } ] }
 ",
     );
     let output = field.output(&["check"]);
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(78), "{said}");
-    for word in ["there is no function `nothing`", "there is no actor `aa`", "did you mean `a`?", "is a function itself"] {
+    for word in [
+        "there is no function `nothing`",
+        "there is no actor `claen`",
+        "did you mean `clean`?",
+        "is a function itself",
+    ] {
         assert!(said.contains(word), "{word}: {said}");
     }
 }

@@ -52,12 +52,15 @@ fn exchange(mut stream: UnixStream, notes: &Mutex<Vec<String>>) -> Option<()> {
 
 fn frame(stream: &mut UnixStream, flag: u32, text: &str) -> Option<()> {
     let length = u32::try_from(text.len()).expect("short") | flag;
-    stream.write_all(&[&length.to_be_bytes(), text.as_bytes()].concat()).ok()
+    stream
+        .write_all(&[&length.to_be_bytes(), text.as_bytes()].concat())
+        .ok()
 }
 
 #[test]
 fn every_function_of_a_hello_is_served_with_its_contract() {
-    let field = Field::new("calls: { listen: [ \"http://127.0.0.1:0\" ], functions: [ { handler: { socket: h.sock } } ] }");
+    let field =
+        Field::new("calls: { listen: [ \"http://127.0.0.1:0\" ], functions: [ { handler: { socket: h.sock } } ] }");
     let sidecar = field.start(&["run"], &[]);
     // Nobody knows yet what there is.
     let early = post(&sidecar, "/invoke", &invoke("addOne", "[1]"));
@@ -67,14 +70,20 @@ fn every_function_of_a_hello_is_served_with_its_contract() {
     sidecar.ready();
     let list = ask(&sidecar, "GET", "/functions", &[], "").json();
     assert_eq!(list["result"][1]["name"], "addOne");
-    assert_eq!((&list["result"][1]["package"], &list["result"][1]["inputType"]), (&json!("sums"), &json!("number")));
+    assert_eq!(
+        (&list["result"][1]["package"], &list["result"][1]["inputType"]),
+        (&json!("sums"), &json!("number"))
+    );
     assert_eq!(list["result"][1]["supportsStreaming"], true);
     assert_eq!(post(&sidecar, "/add-one", "1").body, "7\n");
     assert_eq!(post(&sidecar, "/add-one", "\"1\"").json()["errors"][0]["path"], "");
     assert_eq!(post(&sidecar, "/nothing", "1").status, 404);
     let told = told.lock().unwrap().clone();
     let meta: crate::harness::Value = serde_json::from_str(&told[0]).unwrap();
-    assert_eq!((&meta["meta"]["package"], &meta["meta"]["function"]), (&json!("sums"), &json!("addOne")));
+    assert_eq!(
+        (&meta["meta"]["package"], &meta["meta"]["function"]),
+        (&json!("sums"), &json!("addOne"))
+    );
     assert_eq!(meta["meta"]["input"], "payload");
     assert_eq!(told[1], "1");
 }

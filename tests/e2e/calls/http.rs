@@ -17,7 +17,10 @@ fn a_function_is_called_by_invoke_and_by_its_own_path() {
         "{\"success\":true,\"output\":\"{\\\"processed\\\":1.0,\\\"list\\\":[1]}\",\"result\":{\"processed\":1.0,\"list\":[1]}}\n"
     );
     let reply = post(&sidecar, "/process-data", GOOD);
-    assert_eq!((reply.status, reply.body.as_str()), (200, "{ \"processed\": 1.0, \"list\": [ 1 ] }\n"));
+    assert_eq!(
+        (reply.status, reply.body.as_str()),
+        (200, "{ \"processed\": 1.0, \"list\": [ 1 ] }\n")
+    );
     // The one argument is all that the handler gets.
     assert_eq!(handler.requests(), [GOOD, GOOD]);
 }
@@ -25,7 +28,13 @@ fn a_function_is_called_by_invoke_and_by_its_own_path() {
 #[test]
 fn results_are_taken_literally() {
     let (_field, _handler, sidecar) = with_handler(ONE, |request| {
-        let results = ["[1,[2]]", "null", "\"text\"", r#"{"status":"ok"}"#, r#"{"status":"ok","result":[]}"#];
+        let results = [
+            "[1,[2]]",
+            "null",
+            "\"text\"",
+            r#"{"status":"ok"}"#,
+            r#"{"status":"ok","result":[]}"#,
+        ];
         Answer::text(results[request.number - 1])
     });
     for (output, result) in [
@@ -44,14 +53,20 @@ fn results_are_taken_literally() {
 fn the_server_tells_of_itself() {
     let (_field, _handler, sidecar) = with_handler(ONE, |_| Answer::text("1"));
     let health = ask(&sidecar, "GET", "/health", &[], "");
-    assert_eq!(health.json(), json!({"success": true, "output": "outrigger is healthy"}));
+    assert_eq!(
+        health.json(),
+        json!({"success": true, "output": "outrigger is healthy"})
+    );
     let version = ask(&sidecar, "GET", "/version", &[], "").json();
     assert_eq!(version["result"]["contractVersion"], "2");
     for key in ["version", "commit", "date", "runtime"] {
         assert!(version["result"][key].is_string(), "{version}");
     }
     for path in ["/health", "/version", "/functions", "/types"] {
-        let (get, head) = (ask(&sidecar, "GET", path, &[], ""), ask(&sidecar, "HEAD", path, &[], ""));
+        let (get, head) = (
+            ask(&sidecar, "GET", path, &[], ""),
+            ask(&sidecar, "HEAD", path, &[], ""),
+        );
         assert_eq!((head.status, head.body.as_str()), (200, ""), "{path}");
         assert_eq!(head.header("content-length"), get.header("content-length"), "{path}");
         assert_eq!(head.header("x-forst-contract-version"), Some("2"));
@@ -87,7 +102,10 @@ fn functions_are_listed_with_their_types() {
     );
     let types = ask(&sidecar, "GET", "/types", &[], "").json();
     let text = types["output"].as_str().expect("text");
-    assert!(text.contains("zoom(x: number, arg1: unknown): Promise<string | null>;"), "{text}");
+    assert!(
+        text.contains("zoom(x: number, arg1: unknown): Promise<string | null>;"),
+        "{text}"
+    );
     assert!(text.contains("load(...args: unknown[]): Promise<unknown>;"), "{text}");
 }
 
@@ -108,7 +126,11 @@ fn a_name_that_stands_twice_is_called_with_its_package() {
     assert_eq!(post(&sidecar, "/other-maps/load", "0").body, "2\n");
     assert_eq!(post(&sidecar, "/load", "0").status, 404);
     assert_eq!(post(&sidecar, "/invoke", &invoke("load", "[]")).status, 404);
-    let named = post(&sidecar, "/invoke", r#"{"package":"otherMaps","function":"load","args":[]}"#);
+    let named = post(
+        &sidecar,
+        "/invoke",
+        r#"{"package":"otherMaps","function":"load","args":[]}"#,
+    );
     assert_eq!(named.json()["result"], 2);
 }
 
@@ -129,6 +151,11 @@ fn several_arguments_are_a_list() {
     assert_eq!(handler.requests(), ["[1, 2]", "[1,2]", "[{\"x\":1}]", "[]"]);
     let wrong = post(&sidecar, "/add", "[\"1\"]").json();
     assert_eq!(wrong["code"], "bad_arguments");
-    let paths: Vec<_> = wrong["errors"].as_array().unwrap().iter().map(|error| &error["path"]).collect();
+    let paths: Vec<_> = wrong["errors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|error| &error["path"])
+        .collect();
     assert_eq!(paths, ["args[0]", "args[1]"]);
 }

@@ -16,7 +16,10 @@ fn a_call_is_answered_on_a_line() {
     let (field, handler, sidecar) = with_handler(ONE, |_| Answer::text("{ \"a\" :\n 1 }"));
     let mut line = Line::open(&field.path("calls.sock"));
     assert_eq!(line.say(CALL).hear_text(), "{\"success\":true,\"result\":{\"a\":1}}\n");
-    assert_eq!(line.say(&with_id("\"a\\u0062\"")).hear_text(), "{\"id\":\"a\\u0062\",\"success\":true,\"result\":{\"a\":1}}\n");
+    assert_eq!(
+        line.say(&with_id("\"a\\u0062\"")).hear_text(),
+        "{\"id\":\"a\\u0062\",\"success\":true,\"result\":{\"a\":1}}\n"
+    );
     assert_eq!(line.say(&(with_id("-7") + "\n")).hear()["id"], -7);
     assert_eq!(handler.requests()[0], r#"{"records":[]}"#);
     let sample = r#"sidecar_calls_total{package="main",function="processData",way="ipc",outcome="ok"}"#;
@@ -41,14 +44,25 @@ fn errors_have_their_codes() {
     );
     for code in ["internal", "bad_reply", "handler_unavailable"] {
         let answer = line.say(CALL).hear();
-        assert_eq!((&answer["success"], &answer["code"]), (&json!(false), &json!(code)), "{answer}");
+        assert_eq!(
+            (&answer["success"], &answer["code"]),
+            (&json!(false), &json!(code)),
+            "{answer}"
+        );
         assert!(answer["error"].is_string());
     }
     let missing = line.say(r#"{"id":2,"function":"nothing","args":[]}"#).hear();
     assert_eq!((&missing["id"], &missing["code"]), (&json!(2), &json!("not_found")));
-    let wrong = line.say(r#"{"function":"processData","args":[{"records":[{}],"x":1}]}"#).hear();
+    let wrong = line
+        .say(r#"{"function":"processData","args":[{"records":[{}],"x":1}]}"#)
+        .hear();
     assert_eq!(wrong["code"], "bad_arguments");
-    let mut paths: Vec<&str> = wrong["errors"].as_array().unwrap().iter().map(|error| error["path"].as_str().unwrap()).collect();
+    let mut paths: Vec<&str> = wrong["errors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|error| error["path"].as_str().unwrap())
+        .collect();
     paths.sort_unstable();
     assert_eq!(paths, ["args[0].records[0].id", "args[0].x"]);
 }
@@ -56,7 +70,10 @@ fn errors_have_their_codes() {
 #[test]
 fn a_timeout_has_its_code() {
     let (field, _handler, _sidecar) = with_handler(&ONE.replace("20s", "200ms"), |_| Answer::Silence);
-    assert_eq!(Line::open(&field.path("calls.sock")).say(CALL).hear()["code"], "timeout");
+    assert_eq!(
+        Line::open(&field.path("calls.sock")).say(CALL).hear()["code"],
+        "timeout"
+    );
 }
 
 #[test]
@@ -71,7 +88,11 @@ fn an_object_of_another_shape_costs_only_itself() {
         (r#"{"cancel":true}"#, Value::Null),
     ] {
         let answer = line.say(object).hear();
-        assert_eq!((&answer["code"], &answer["id"]), (&json!("bad_request"), &id), "{object}");
+        assert_eq!(
+            (&answer["code"], &answer["id"]),
+            (&json!("bad_request"), &id),
+            "{object}"
+        );
     }
     assert_eq!(line.say(CALL).hear()["result"], 1);
 }
@@ -86,7 +107,11 @@ fn bytes_that_are_no_object_end_the_connection_when_all_is_answered() {
         let mut line = Line::open(&field.path("calls.sock"));
         line.say(&format!("{}{garbage}", with_id("1")));
         let (first, second) = (line.hear(), line.hear());
-        let (bad, good) = if first["code"] == "bad_request" { (first, second) } else { (second, first) };
+        let (bad, good) = if first["code"] == "bad_request" {
+            (first, second)
+        } else {
+            (second, first)
+        };
         assert_eq!(bad["code"], "bad_request", "{garbage}");
         assert_eq!((&good["id"], &good["result"]), (&json!(1), &json!(1)));
         assert_eq!(line.hear(), Value::Null, "it ends");

@@ -84,9 +84,15 @@ fn ask(sidecar: &Sidecar, method: &str, path: &str, headers: &[&str], body: &str
 #[track_caller]
 fn begin(sidecar: &Sidecar, method: &str, path: &str, headers: &[&str], body: &str) -> TcpStream {
     let mut stream = TcpStream::connect(port(sidecar)).expect("it listens");
-    stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout");
+    stream
+        .set_read_timeout(Some(Duration::from_secs(30)))
+        .expect("a timeout");
     let lines = headers.iter().fold(String::new(), |lines, line| lines + line + "\r\n");
-    let length = if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
+    let length = if body.is_empty() {
+        String::new()
+    } else {
+        format!("Content-Length: {}\r\n", body.len())
+    };
     let request = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{length}{lines}\r\n{body}");
     // One that is refused by its head may not take the rest.
     let _ = stream.write_all(request.as_bytes());
@@ -103,7 +109,9 @@ fn post(sidecar: &Sidecar, path: &str, body: &str) -> Reply {
 #[track_caller]
 fn reply(bytes: &[u8]) -> Reply {
     let text = String::from_utf8(bytes.to_vec()).expect("text");
-    let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("a head: {text:?}"));
+    let (head, body) = text
+        .split_once("\r\n\r\n")
+        .unwrap_or_else(|| panic!("a head: {text:?}"));
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
     let is_chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
     Reply {
@@ -135,7 +143,9 @@ impl Line {
     #[track_caller]
     fn open(path: &Path) -> Self {
         let stream = UnixStream::connect(path).expect("it listens");
-        stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout");
+        stream
+            .set_read_timeout(Some(Duration::from_secs(30)))
+            .expect("a timeout");
         Self {
             stream: BufReader::new(stream),
         }
@@ -164,13 +174,19 @@ impl Line {
     }
 
     fn say_no_more(&mut self) {
-        self.stream.get_ref().shutdown(std::net::Shutdown::Write).expect("half of it closes");
+        self.stream
+            .get_ref()
+            .shutdown(std::net::Shutdown::Write)
+            .expect("half of it closes");
     }
 }
 
 /// A sidecar on a configuration, with a handler at `f.sock` that answers so.
 #[track_caller]
-fn with_handler(config: &str, answer: impl Fn(&crate::harness::Request) -> Answer + Send + Sync + 'static) -> (Field, Plain, Sidecar) {
+fn with_handler(
+    config: &str,
+    answer: impl Fn(&crate::harness::Request) -> Answer + Send + Sync + 'static,
+) -> (Field, Plain, Sidecar) {
     let field = Field::new(config);
     let handler = Plain::at(&field.path("f.sock"), answer);
     let sidecar = field.run();

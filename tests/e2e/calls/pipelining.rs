@@ -45,12 +45,21 @@ fn answers_with_ids_come_as_they_are_ready_and_without_in_order() {
     });
     let mut line = Line::open(&field.path("calls.sock"));
     line.say(&(call("1", "400") + &call("2", "10")));
-    assert_eq!((line.hear()["id"].clone(), line.hear()["id"].clone()), (json!(2), json!(1)));
+    assert_eq!(
+        (line.hear()["id"].clone(), line.hear()["id"].clone()),
+        (json!(2), json!(1))
+    );
     let unnamed = |n: u32| format!(r#"{{"function":"f","args":[{n}]}}"#);
     let begun = std::time::Instant::now();
     line.say(&[unnamed(400), unnamed(10), "{}".to_owned(), unnamed(200)].concat());
-    assert_eq!((line.hear()["result"].clone(), line.hear()["result"].clone()), (json!(400), json!(10)));
-    assert_eq!((line.hear()["code"].clone(), line.hear()["result"].clone()), (json!("bad_request"), json!(200)));
+    assert_eq!(
+        (line.hear()["result"].clone(), line.hear()["result"].clone()),
+        (json!(400), json!(10))
+    );
+    assert_eq!(
+        (line.hear()["code"].clone(), line.hear()["result"].clone()),
+        (json!("bad_request"), json!(200))
+    );
     assert!(begun.elapsed() < Duration::from_millis(590), "they run side by side");
 }
 
@@ -88,9 +97,13 @@ fn a_call_that_is_taken_back_is_answered_once() {
     let twice = line.hear();
     assert_eq!((&twice["id"], &twice["code"]), (&json!("a"), &json!("bad_request")));
     // An unknown one is passed over.
-    line.say(r#"{"id":"b","cancel":true}"#).say(r#"{"id":"\u0061","cancel":true}"#);
+    line.say(r#"{"id":"b","cancel":true}"#)
+        .say(r#"{"id":"\u0061","cancel":true}"#);
     let canceled = line.hear();
-    assert_eq!((&canceled["id"], &canceled["success"], &canceled["code"]), (&json!("a"), &json!(false), &json!("canceled")));
+    assert_eq!(
+        (&canceled["id"], &canceled["success"], &canceled["code"]),
+        (&json!("a"), &json!(false), &json!("canceled"))
+    );
     web.wait_for_the_end();
     // Its name is free again, and there is no second answer.
     line.say(r#"{"id":"a","cancel":true}"#).say(&call("\"a\"", "1"));
@@ -119,7 +132,10 @@ fn a_stream_is_pieces_and_then_its_end() {
         r#"{"status":"partial","data":[ 2 ]}"#,
         r#"{"status":"ok","result":3}"#,
     ];
-    let frames: Vec<Vec<u8>> = frames.iter().map(|text| [&u32::try_from(text.len()).unwrap().to_be_bytes()[..], text.as_bytes()].concat()).collect();
+    let frames: Vec<Vec<u8>> = frames
+        .iter()
+        .map(|text| [&u32::try_from(text.len()).unwrap().to_be_bytes()[..], text.as_bytes()].concat())
+        .collect();
     let (field, _handler, _sidecar) = with_handler(OPEN, move |request| match request.json().as_u64() {
         Some(0) => Answer::Slowly(frames.clone(), Duration::from_millis(20)),
         Some(1) => Answer::text("7"),
@@ -132,14 +148,27 @@ fn a_stream_is_pieces_and_then_its_end() {
     let heard: Vec<Value> = (0..3).map(|_| line.hear()).collect();
     assert_eq!(
         heard,
-        [json!({"id": 1, "data": 1}), json!({"id": 1, "data": [2]}), json!({"id": 1, "success": true, "done": true, "result": 3})]
+        [
+            json!({"id": 1, "data": 1}),
+            json!({"id": 1, "data": [2]}),
+            json!({"id": 1, "success": true, "done": true, "result": 3})
+        ]
     );
-    assert_eq!(line.say(&stream("\"id\":2,", 1)).hear(), json!({"id": 2, "success": true, "done": true, "result": 7}));
+    assert_eq!(
+        line.say(&stream("\"id\":2,", 1)).hear(),
+        json!({"id": 2, "success": true, "done": true, "result": 7})
+    );
     let failed = line.say(&stream("\"id\":3,", 2)).hear();
-    assert_eq!((&failed["success"], &failed["done"], &failed["code"]), (&json!(false), &json!(true), &json!("No")));
+    assert_eq!(
+        (&failed["success"], &failed["done"], &failed["code"]),
+        (&json!(false), &json!(true), &json!("No"))
+    );
     line.say(&stream("\"id\":4,", 9)).say(r#"{"id":4,"cancel":true}"#);
     let canceled = line.hear();
-    assert_eq!((&canceled["id"], &canceled["done"], &canceled["code"]), (&json!(4), &json!(true), &json!("canceled")));
+    assert_eq!(
+        (&canceled["id"], &canceled["done"], &canceled["code"]),
+        (&json!(4), &json!(true), &json!("canceled"))
+    );
     // Without ids one stream follows the other.
     line.say(&(stream("", 0) + &stream("", 0)));
     let kinds: Vec<bool> = (0..6).map(|_| line.hear().get("done").is_some()).collect();

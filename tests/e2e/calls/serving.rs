@@ -61,7 +61,10 @@ fn a_call_leaves_a_line_and_goes_on_in_its_trace() {
     assert_eq!(super::ask(&sidecar, "POST", "/f?secret=1", &[parent], "1").status, 200);
     let asked = &web.asked()[0];
     let child = asked.header("traceparent").expect("a trace");
-    assert!(child.starts_with("00-0af7651916cd43dd8448eb211c80319c-") && !child.contains("b7ad6b7169203331"), "{child}");
+    assert!(
+        child.starts_with("00-0af7651916cd43dd8448eb211c80319c-") && !child.contains("b7ad6b7169203331"),
+        "{child}"
+    );
     let said = sidecar.said();
     assert!(said.contains("\\\"POST /f HTTP/1.1\\\" 200 2"), "{said}");
     assert!(!said.contains("secret"), "{said}");

@@ -11,10 +11,15 @@ const GOOD: &str = r#"{"records":[]}"#;
 fn errors(reply: &Reply) -> Vec<(String, String)> {
     assert_eq!(reply.status, 400, "{reply:?}");
     let value = reply.json();
-    assert_eq!((&value["success"], &value["code"]), (&json!(false), &json!("bad_arguments")));
+    assert_eq!(
+        (&value["success"], &value["code"]),
+        (&json!(false), &json!("bad_arguments"))
+    );
     let text = |value: &Value| value.as_str().expect("text").to_owned();
     let all = value["errors"].as_array().expect("a list").iter();
-    let mut all: Vec<_> = all.map(|error| (text(&error["path"]), text(&error["message"]))).collect();
+    let mut all: Vec<_> = all
+        .map(|error| (text(&error["path"]), text(&error["message"])))
+        .collect();
     all.sort();
     all
 }
@@ -25,13 +30,22 @@ fn arguments_that_do_not_fit_are_told_each_by_its_path() {
     let bad = r#"{"records":[{"id":"a"},{"id":7},{}],"extra":1}"#;
     let paths = |reply: &Reply| errors(reply).into_iter().map(|(path, _)| path).collect::<Vec<_>>();
     let by_invoke = post(&sidecar, "/invoke", &invoke("processData", &format!("[{bad}]")));
-    assert_eq!(paths(&by_invoke), ["args[0].extra", "args[0].records[1].id", "args[0].records[2].id"]);
+    assert_eq!(
+        paths(&by_invoke),
+        ["args[0].extra", "args[0].records[1].id", "args[0].records[2].id"]
+    );
     let by_path = post(&sidecar, "/process-data", bad);
     assert_eq!(paths(&by_path), ["extra", "records[1].id", "records[2].id"]);
     assert_eq!(paths(&post(&sidecar, "/process-data", "7")), [""]);
     assert_eq!(paths(&post(&sidecar, "/process-data", "{}")), ["records"]);
-    assert_eq!(paths(&post(&sidecar, "/invoke", &invoke("processData", "[7]"))), ["args[0]"]);
-    assert_eq!(paths(&post(&sidecar, "/invoke", &invoke("processData", "[]"))), ["args[0]"]);
+    assert_eq!(
+        paths(&post(&sidecar, "/invoke", &invoke("processData", "[7]"))),
+        ["args[0]"]
+    );
+    assert_eq!(
+        paths(&post(&sidecar, "/invoke", &invoke("processData", "[]"))),
+        ["args[0]"]
+    );
     let many = post(&sidecar, "/invoke", &invoke("processData", &format!("[{GOOD},1,2]")));
     assert_eq!(paths(&many), ["args[1]", "args[2]"]);
     assert_eq!(handler.requests(), [""; 0], "it was not called");
@@ -40,13 +54,30 @@ fn arguments_that_do_not_fit_are_told_each_by_its_path() {
 #[test]
 fn what_is_no_call_is_a_bad_request() {
     let (_field, _handler, sidecar) = with_handler(ONE, |_| Answer::text("1"));
-    for body in ["", "{", "[]", "7", "{}", r#"{"function":"processData"}"#, r#"{"function":1,"args":[]}"#, r#"{"function":"processData","args":{}}"#] {
+    for body in [
+        "",
+        "{",
+        "[]",
+        "7",
+        "{}",
+        r#"{"function":"processData"}"#,
+        r#"{"function":1,"args":[]}"#,
+        r#"{"function":"processData","args":{}}"#,
+    ] {
         let reply = post(&sidecar, "/invoke", body);
-        assert_eq!((reply.status, &reply.json()["code"]), (400, &json!("bad_request")), "{body}");
+        assert_eq!(
+            (reply.status, &reply.json()["code"]),
+            (400, &json!("bad_request")),
+            "{body}"
+        );
     }
     for body in ["", "{", "nope", "1 2"] {
         let reply = post(&sidecar, "/process-data", body);
-        assert_eq!((reply.status, &reply.json()["code"]), (400, &json!("bad_request")), "{body}");
+        assert_eq!(
+            (reply.status, &reply.json()["code"]),
+            (400, &json!("bad_request")),
+            "{body}"
+        );
     }
 }
 
@@ -58,10 +89,17 @@ fn what_is_not_there_is_not_found() {
         ask(&sidecar, "GET", "/", &[], ""),
         post(&sidecar, "/main/process-data", GOOD),
         post(&sidecar, "/invoke", &invoke("nothing", "[]")),
-        post(&sidecar, "/invoke", r#"{"package":"nowhere","function":"processData","args":[]}"#),
+        post(
+            &sidecar,
+            "/invoke",
+            r#"{"package":"nowhere","function":"processData","args":[]}"#,
+        ),
     ] {
         let value = reply.json();
-        assert_eq!((reply.status, &value["success"], &value["code"]), (404, &json!(false), &json!("not_found")));
+        assert_eq!(
+            (reply.status, &value["success"], &value["code"]),
+            (404, &json!(false), &json!("not_found"))
+        );
         assert!(value["error"].as_str().is_some_and(|error| !error.is_empty()));
         assert_eq!(reply.header("x-forst-contract-version"), Some("2"));
     }
@@ -80,7 +118,11 @@ fn a_method_that_a_path_does_not_have_is_told_those_that_it_has() {
         ("OPTIONS", "/process-data", "POST"),
     ] {
         let reply = ask(&sidecar, method, path, &[], "");
-        assert_eq!((reply.status, reply.header("allow")), (405, Some(allow)), "{method} {path}");
+        assert_eq!(
+            (reply.status, reply.header("allow")),
+            (405, Some(allow)),
+            "{method} {path}"
+        );
         assert_eq!(reply.json()["code"], "method_not_allowed");
     }
 }
@@ -106,10 +148,18 @@ fn a_body_over_the_limit_is_too_large() {
 fn a_body_that_is_not_json_by_its_own_word_is_not_taken() {
     let (_field, _handler, sidecar) = with_handler(ONE, |_| Answer::text("1"));
     let call = |header: &str| ask(&sidecar, "POST", "/process-data", &[header], GOOD).status;
-    for media in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"] {
+    for media in [
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+    ] {
         assert_eq!(call(&format!("Content-Type: {media}")), 415, "{media}");
     }
-    for media in ["application/json; charset=utf-8", "application/vnd.x+json", "Application/JSON"] {
+    for media in [
+        "application/json; charset=utf-8",
+        "application/vnd.x+json",
+        "Application/JSON",
+    ] {
         assert_eq!(call(&format!("Content-Type: {media}")), 200, "{media}");
     }
     assert_eq!(call("X-Other: 1"), 200);
@@ -166,7 +216,10 @@ fn a_handler_that_fails_is_500_and_so_is_a_broken_contract() {
         Answer::text([r#"{"status":"error","message":"out of memory"}"#, "\"text\"", "7"][request.number - 1])
     });
     let failed = post(&sidecar, "/process-data", GOOD);
-    assert_eq!((failed.status, &failed.json()["error"], &failed.json()["code"]), (500, &json!("out of memory"), &json!("internal")));
+    assert_eq!(
+        (failed.status, &failed.json()["error"], &failed.json()["code"]),
+        (500, &json!("out of memory"), &json!("internal"))
+    );
     let broken = post(&sidecar, "/process-data", GOOD);
     assert_eq!((broken.status, &broken.json()["code"]), (500, &json!("internal")));
     assert!(!broken.body.contains("text"), "{broken:?}");
@@ -185,7 +238,10 @@ fn an_answer_that_is_none_is_502_and_a_lost_handler_503() {
         assert_eq!((reply.status, &reply.json()["code"]), (502, &json!("bad_reply")));
     }
     let lost = post(&sidecar, "/process-data", GOOD);
-    assert_eq!((lost.status, &lost.json()["code"]), (503, &json!("handler_unavailable")));
+    assert_eq!(
+        (lost.status, &lost.json()["code"]),
+        (503, &json!("handler_unavailable"))
+    );
     assert_eq!(lost.header("retry-after"), Some("1"));
     drop(handler);
     let gone = post(&sidecar, "/process-data", GOOD);

@@ -38,7 +38,13 @@ fn pieces_are_lines_and_each_comes_when_it_is_there() {
         }
         lines.push((line, begun.elapsed()));
     }
-    let at = |text: &str| lines.iter().find(|(line, _)| line.contains(text)).unwrap_or_else(|| panic!("{lines:?}")).1;
+    let at = |text: &str| {
+        lines
+            .iter()
+            .find(|(line, _)| line.contains(text))
+            .unwrap_or_else(|| panic!("{lines:?}"))
+            .1
+    };
     assert!(at("\"ok\"") - at("{\"n\":1}") > Duration::from_millis(300), "{lines:?}");
     let head = lines[0].0.as_str();
     assert!(head.starts_with("HTTP/1.1 200"), "{head}");
@@ -71,15 +77,24 @@ fn a_function_without_pieces_gives_the_last_line_alone() {
     });
     assert_eq!(post(&sidecar, "/invoke", CALL).body, "{\"data\":7,\"status\":\"ok\"}\n");
     let refused = post(&sidecar, "/invoke", CALL);
-    assert_eq!((refused.status, &refused.json()["status"], &refused.json()["error"]), (200, &json!("error"), &json!("no way")));
+    assert_eq!(
+        (refused.status, &refused.json()["status"], &refused.json()["error"]),
+        (200, &json!("error"), &json!("no way"))
+    );
     // What has begun goes on as 200, and its last line says how it ended.
     let broken = post(&sidecar, "/invoke", CALL);
     let last = broken.body.lines().last().unwrap();
-    assert!(broken.status == 200 && broken.body.starts_with("{\"data\":1,") && last.contains("\"status\":\"error\""), "{broken:?}");
+    assert!(
+        broken.status == 200 && broken.body.starts_with("{\"data\":1,") && last.contains("\"status\":\"error\""),
+        "{broken:?}"
+    );
     // What has not has a status of its own.
     assert_eq!(post(&sidecar, "/invoke", CALL).status, 503);
     let bad = post(&sidecar, "/invoke", &CALL.replace("\"records\":[]", ""));
-    assert_eq!((bad.status, &bad.json()["errors"][0]["path"]), (400, &json!("args[0].records")));
+    assert_eq!(
+        (bad.status, &bad.json()["errors"][0]["path"]),
+        (400, &json!("args[0].records"))
+    );
 }
 
 #[test]
@@ -116,9 +131,15 @@ fn a_body_streams_through_to_an_http_handler() {
     assert_eq!((reply.status, reply.body.as_str()), (200, "[300000]\n"));
     let asked = &web.asked()[0];
     assert_eq!(asked.header("content-type"), Some("text/csv"));
-    assert_eq!((asked.header("content-length"), asked.header("x-outrigger-function")), (Some("300000"), Some("main/upload")));
+    assert_eq!(
+        (asked.header("content-length"), asked.header("x-outrigger-function")),
+        (Some("300000"), Some("main/upload"))
+    );
     let by_invoke = post(&sidecar, "/invoke", r#"{"function":"upload","args":[]}"#);
-    assert_eq!((by_invoke.status, &by_invoke.json()["code"]), (400, &json!("bad_request")));
+    assert_eq!(
+        (by_invoke.status, &by_invoke.json()["code"]),
+        (400, &json!("bad_request"))
+    );
 }
 
 #[test]
@@ -146,7 +167,9 @@ fn a_body_is_on_its_way_while_more_of_it_comes() {
         let count = handler.read(&mut piece).unwrap();
         seen.extend_from_slice(&piece[..count]);
     }
-    handler.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1").unwrap();
+    handler
+        .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1")
+        .unwrap();
     let mut bytes = Vec::new();
     caller.read_to_end(&mut bytes).unwrap();
     assert_eq!(reply(&bytes).body, "1\n");

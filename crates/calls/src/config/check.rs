@@ -20,7 +20,10 @@ impl Calls {
             findings.error("body_limit", "no call has a body of 0 bytes", help);
         }
         for folder in self.functions.folders() {
-            let message = format!("this build has no compiler for the `.ft` files in `{}`", folder.display());
+            let message = format!(
+                "this build has no compiler for the `.ft` files in `{}`",
+                folder.display()
+            );
             let help = "declare functions as in `{ name: clean, handler: { socket: clean.sock } }`";
             findings.error("functions", message, help);
         }
@@ -42,7 +45,8 @@ impl Calls {
                 findings.error(path(), format!("`{address}` has no certificate"), help);
             }
             if has_authority && !has_token && !is_encrypted && !matches!(address, Address::Ipc(_)) {
-                let message = format!("nobody could call at `{address}`: certificates are asked for, and it has no TLS");
+                let message =
+                    format!("nobody could call at `{address}`: certificates are asked for, and it has no TLS");
                 findings.error(path(), message, "add a `token` too, or listen with `https://` alone");
             }
             let asks = has_token || (is_encrypted && has_authority);
@@ -65,7 +69,11 @@ impl Calls {
             findings.error("auth.token_file", message, "keep one of them");
         }
         if !auth.has_token() && auth.client_ca.is_none() {
-            findings.error("auth", "nothing is asked for", "add `token`, `token_file` or `client_ca`");
+            findings.error(
+                "auth",
+                "nothing is asked for",
+                "add `token`, `token_file` or `client_ca`",
+            );
         }
         let is_encrypted = |address: &Address| matches!(address, Address::Https { .. });
         if auth.client_ca.is_some() && !self.listen.iter().any(is_encrypted) {
@@ -97,7 +105,8 @@ impl Calls {
             }
             let path_of = function.route.clone().unwrap_or_else(|| format!("/{}", kebab(name)));
             if Route::own(&path_of).is_some() {
-                let message = format!("`{path_of}` is a path of the server itself: `{whole}` is called by `/invoke` alone");
+                let message =
+                    format!("`{path_of}` is a path of the server itself: `{whole}` is called by `/invoke` alone");
                 findings.warning(path("name"), message, "give it a `route`");
             }
         }
@@ -160,7 +169,11 @@ fn function(function: &FunctionConfig, findings: &mut Findings) {
     }
     if function.input == Some(StreamInput::Stream) {
         if handler.http.is_none() {
-            findings.error("input", "only an HTTP handler takes a stream", "give the function `handler: { http: URL }`");
+            findings.error(
+                "input",
+                "only an HTTP handler takes a stream",
+                "give the function `handler: { http: URL }`",
+            );
         }
         if function.args.is_some() {
             let help = "leave `args` or `input` out";

@@ -5,9 +5,9 @@ mod check;
 mod functions;
 mod listen;
 
+pub use access::{Auth, Cors, Tls};
 pub(crate) use check::formats;
 pub(crate) use functions::PACKAGE;
-pub use access::{Auth, Cors, Tls};
 pub use functions::{Dialect, Entry, FunctionConfig, FunctionHandler, Functions, ParameterConfig, StreamInput};
 pub use listen::{Address, BadAddress};
 

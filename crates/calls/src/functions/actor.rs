@@ -33,9 +33,8 @@ impl FunctionHandler {
     async fn exchange(&self, call: &Call, report: &mut Report<'_>) -> Result<Json, CallError> {
         let function = self.registry.named(self.package.as_deref(), &self.name)?;
         let function = self.registry.sure(function).await?;
-        let payload = Json::parse(call.body.clone()).map_err(|error| CallError::BadRequest {
-            why: error.to_string(),
-        })?;
+        let payload =
+            Json::parse(call.body.clone()).map_err(|error| CallError::BadRequest { why: error.to_string() })?;
         let caller = Caller {
             way: "actor",
             trace: trace(&call.headers),
@@ -84,7 +83,10 @@ impl Handler for FunctionHandler {
     }
 
     fn describe(&self) -> String {
-        let package = self.package.as_ref().map_or_else(String::new, |package| format!("{package}/"));
+        let package = self
+            .package
+            .as_ref()
+            .map_or_else(String::new, |package| format!("{package}/"));
         format!("function {package}{}", self.name)
     }
 }

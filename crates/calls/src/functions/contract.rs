@@ -35,12 +35,19 @@ impl Contract {
             let all = args.iter().map(|arg| (arg.name.clone(), arg.schema.clone()));
             all.collect::<Vec<_>>()
         });
-        let said = || hello.and_then(|info| info.args.as_ref()).map(said_parameters).transpose();
+        let said = || {
+            hello
+                .and_then(|info| info.args.as_ref())
+                .map(said_parameters)
+                .transpose()
+        };
         let parameters = match declared {
             Some(declared) => Some(declared),
             None => said()?,
         };
-        let parameters = parameters.map(|all| all.into_iter().map(Parameter::new).collect()).transpose()?;
+        let parameters = parameters
+            .map(|all| all.into_iter().map(Parameter::new).collect())
+            .transpose()?;
         let declared = config.and_then(|config| config.result.clone());
         let said = || hello.and_then(|info| info.result.as_ref()?.read::<Value>().ok());
         let result = declared.or_else(said).map(|schema| Schema::new(&schema));
@@ -68,17 +75,25 @@ impl Contract {
     /// Everything that is wrong with these arguments.
     pub(crate) fn check(&self, args: &Args) -> Vec<Flaw> {
         let mut flaws = Vec::new();
-        let Some(parameters) = &self.parameters else { return flaws };
+        let Some(parameters) = &self.parameters else {
+            return flaws;
+        };
         let named = args.names();
         for (index, parameter) in parameters.iter().enumerate() {
             match args.each.get(index) {
                 Some(value) => parameter.schema.hold(value, &named.of(index), &mut flaws),
-                None => flaws.push(Flaw::new(named.of(index), format!("is required: it is `{}`", parameter.name))),
+                None => flaws.push(Flaw::new(
+                    named.of(index),
+                    format!("is required: it is `{}`", parameter.name),
+                )),
             }
         }
         for index in parameters.len()..args.each.len() {
             let most = parameters.len();
-            flaws.push(Flaw::new(named.of(index), format!("is one too many: the function takes {most}")));
+            flaws.push(Flaw::new(
+                named.of(index),
+                format!("is one too many: the function takes {most}"),
+            ));
         }
         flaws
     }
@@ -116,7 +131,9 @@ fn said_parameters(args: &Json) -> Result<Vec<(String, Value)>, String> {
         #[serde(default = "anything")]
         schema: Value,
     }
-    let said: Vec<Said> = args.read().map_err(|_| "its parameters are no list of `{name, schema}`".to_owned())?;
+    let said: Vec<Said> = args
+        .read()
+        .map_err(|_| "its parameters are no list of `{name, schema}`".to_owned())?;
     Ok(said.into_iter().map(|it| (it.name, it.schema)).collect())
 }
 

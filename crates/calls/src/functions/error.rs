@@ -178,7 +178,9 @@ fn kind(tag: &str) -> &str {
 }
 
 fn summary(flaws: &[Flaw]) -> String {
-    let Some(first) = flaws.first() else { return String::new() };
+    let Some(first) = flaws.first() else {
+        return String::new();
+    };
     let place = if first.path.is_empty() { "it" } else { &first.path };
     let more = match flaws.len() - 1 {
         0 => String::new(),

@@ -113,7 +113,10 @@ impl Pieces {
     /// Notes what a handler says on the way.
     pub(super) fn note(&self, interim: Interim) {
         if let (Interim::Partial(piece), Wanted::Pieces) = (interim, self.wanted) {
-            self.list.lock().unwrap_or_else(PoisonError::into_inner).push_back(piece);
+            self.list
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push_back(piece);
         }
     }
 

@@ -65,7 +65,9 @@ fn meant<'e>(
         );
         here && kind
     };
-    let mut fitting = alternatives.iter().filter(|errors| !errors.iter().any(is_of_another_type));
+    let mut fitting = alternatives
+        .iter()
+        .filter(|errors| !errors.iter().any(is_of_another_type));
     let only = fitting.next().filter(|errors| !errors.is_empty())?;
     fitting.next().is_none().then_some(only.as_slice())
 }
@@ -96,7 +98,9 @@ fn place(base: &str, pointer: &str, whole: &Value) -> String {
 fn with_field(path: &str, name: &str) -> String {
     let first = name.chars().next();
     let is_word = first.is_some_and(|first| first.is_alphabetic() || first == '_' || first == '$')
-        && name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '$' || c == '-');
+        && name
+            .chars()
+            .all(|c| c.is_alphanumeric() || c == '_' || c == '$' || c == '-');
     if !is_word {
         return format!("{path}[{}]", Value::from(name));
     }

@@ -97,7 +97,10 @@ impl Function {
     pub(crate) fn call(self: &Arc<Self>, args: &Args, caller: &Caller, wanted: Wanted) -> Result<Exchange, CallError> {
         let account = self.account(caller);
         if self.takes_stream() {
-            let way = self.path.as_ref().map_or_else(|| "over HTTP".to_owned(), |path| format!("with `POST {path}`"));
+            let way = self
+                .path
+                .as_ref()
+                .map_or_else(|| "over HTTP".to_owned(), |path| format!("with `POST {path}`"));
             let why = format!("`{}` takes a stream: call it {way}", self.full_name());
             return account.refuse(CallError::BadRequest { why });
         }
@@ -152,7 +155,9 @@ impl Function {
             package: function.as_ref().map(|_| self.package.clone()),
             function,
             attempt: 1,
-            deadline: self.timeout.and_then(|timeout| Timestamp::now().checked_add(timeout).ok()),
+            deadline: self
+                .timeout
+                .and_then(|timeout| Timestamp::now().checked_add(timeout).ok()),
             headers: account.headers(),
             input: Input::Payload,
             body,
@@ -191,7 +196,9 @@ impl Function {
         };
         let until = self.timeout.map(|timeout| Instant::now() + timeout);
         let _place = self.wait(until, self.limit.acquire()).await?;
-        let reply = handler.stream(&call, body, media, &mut |interim| pieces.note(interim)).await;
+        let reply = handler
+            .stream(&call, body, media, &mut |interim| pieces.note(interim))
+            .await;
         reply.map_err(|error| self.no_reply(error))
     }
 
@@ -203,7 +210,7 @@ impl Function {
         };
         tokio::select! {
             biased;
-            slot = pool.slot() => Ok(slot),
+            slot = pool.slot_for_work() => Ok(slot),
             () = nobody => Err(self.unavailable("its handler is not there")),
         }
     }

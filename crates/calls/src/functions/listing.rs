@@ -76,7 +76,11 @@ pub(crate) fn declarations(table: &Table) -> String {
         let parameters = match parameters(&function.contract) {
             None => "...args: unknown[]".to_owned(),
             Some(all) => {
-                let all: Vec<_> = all.iter().enumerate().map(|(at, it)| format!("{}: {}", identifier(&it.name, at), it.spelt)).collect();
+                let all: Vec<_> = all
+                    .iter()
+                    .enumerate()
+                    .map(|(at, it)| format!("{}: {}", identifier(&it.name, at), it.spelt))
+                    .collect();
                 all.join(", ")
             }
         };
@@ -114,7 +118,40 @@ fn identifier(name: &str, at: usize) -> String {
 
 /// Words that no parameter may be called.
 const RESERVED: [&str; 36] = [
-    "break", "case", "catch", "class", "const", "continue", "debugger", "default", "delete", "do", "else", "enum", "export",
-    "extends", "false", "finally", "for", "function", "if", "import", "in", "instanceof", "new", "null", "return", "super",
-    "switch", "this", "throw", "true", "try", "typeof", "var", "void", "while", "with",
+    "break",
+    "case",
+    "catch",
+    "class",
+    "const",
+    "continue",
+    "debugger",
+    "default",
+    "delete",
+    "do",
+    "else",
+    "enum",
+    "export",
+    "extends",
+    "false",
+    "finally",
+    "for",
+    "function",
+    "if",
+    "import",
+    "in",
+    "instanceof",
+    "new",
+    "null",
+    "return",
+    "super",
+    "switch",
+    "this",
+    "throw",
+    "true",
+    "try",
+    "typeof",
+    "var",
+    "void",
+    "while",
+    "with",
 ];

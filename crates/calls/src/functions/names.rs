@@ -40,7 +40,9 @@ pub(crate) fn kebab(name: &str) -> String {
         // A word begins with a capital; of several in a row, with the last that has a small letter after it.
         let begins = letter.is_uppercase()
             && before.is_some_and(|before| {
-                before.is_lowercase() || before.is_numeric() || (before.is_uppercase() && after.is_some_and(|it| it.is_lowercase()))
+                before.is_lowercase()
+                    || before.is_numeric()
+                    || (before.is_uppercase() && after.is_some_and(|it| it.is_lowercase()))
             });
         if begins && !kebab.ends_with('-') {
             kebab.push('-');
@@ -52,8 +54,15 @@ pub(crate) fn kebab(name: &str) -> String {
 
 /// Whether a package or a function may be called this.
 pub(super) fn is_name(name: &str) -> bool {
-    let first = name.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_');
-    first && name.len() <= 64 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
+    let first = name
+        .bytes()
+        .next()
+        .is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_');
+    first
+        && name.len() <= 64
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
 }
 
 #[cfg(test)]

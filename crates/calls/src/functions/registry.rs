@@ -117,7 +117,11 @@ impl Registry {
                     }
                 }
             }
-            let is_waiting = self.shared.sources.iter().any(|source| source.is_nameless() && source.is_unheard());
+            let is_waiting = self
+                .shared
+                .sources
+                .iter()
+                .any(|source| source.is_nameless() && source.is_unheard());
             match waiting.first() {
                 Some(why) if is_waiting => component.not_ready(why.clone()),
                 _ => component.ready(),
@@ -134,7 +138,9 @@ impl Registry {
         if source.ask().await? {
             let shared = &self.shared;
             // Whoever comes second sees what both have heard.
-            shared.table.rcu(|before| Table::new(&shared.sources, before, &shared.telemetry));
+            shared
+                .table
+                .rcu(|before| Table::new(&shared.sources, before, &shared.telemetry));
         }
         Ok(())
     }

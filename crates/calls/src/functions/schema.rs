@@ -72,7 +72,10 @@ mod tests {
         let mut flaws = Vec::new();
         let value = Json::parse(value.to_owned().into()).unwrap();
         Schema::new(schema).unwrap().hold(&value, "args[0]", &mut flaws);
-        let mut flaws: Vec<_> = flaws.iter().map(|flaw| format!("{}: {}", flaw.path, flaw.message)).collect();
+        let mut flaws: Vec<_> = flaws
+            .iter()
+            .map(|flaw| format!("{}: {}", flaw.path, flaw.message))
+            .collect();
         flaws.sort();
         flaws
     }
@@ -90,7 +93,10 @@ mod tests {
     #[test]
     fn every_flaw_is_told_by_its_path() {
         assert_eq!(
-            flaws(&records(), r#"{"records":[{"id":"a","data":1},{"id":7}],"mode":"c","x":1,"y":2}"#),
+            flaws(
+                &records(),
+                r#"{"records":[{"id":"a","data":1},{"id":7}],"mode":"c","x":1,"y":2}"#
+            ),
             [
                 "args[0].mode: is not one of \"a\" or \"b\"",
                 "args[0].records[1].data: is required",
@@ -107,7 +113,10 @@ mod tests {
     #[test]
     fn of_alternatives_the_one_that_was_meant_is_looked_at() {
         let mut records = records();
-        let defs = records.as_object_mut().and_then(|members| members.remove("$defs")).unwrap();
+        let defs = records
+            .as_object_mut()
+            .and_then(|members| members.remove("$defs"))
+            .unwrap();
         let optional = json!({"anyOf": [records, {"type": "null"}], "$defs": defs});
         assert_eq!(flaws(&optional, "{}"), ["args[0].records: is required"]);
         assert_eq!(flaws(&optional, "null"), [""; 0]);
@@ -126,7 +135,11 @@ mod tests {
 
     #[test]
     fn a_schema_that_is_none_is_refused() {
-        for schema in [json!({"type": "strin"}), json!(7), json!({"$ref": "https://example.org/s.json"})] {
+        for schema in [
+            json!({"type": "strin"}),
+            json!(7),
+            json!({"$ref": "https://example.org/s.json"}),
+        ] {
             assert!(Schema::new(&schema).is_err(), "{schema}");
         }
     }

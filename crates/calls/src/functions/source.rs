@@ -24,7 +24,11 @@ pub(crate) enum Target {
     Socket(Arc<SocketHandler>),
     Http(Arc<HttpHandler>),
     /// An actor of this process, whose handlers work on its messages too.
-    Actor { name: String, pool: Pool, input: Input },
+    Actor {
+        name: String,
+        pool: Pool,
+        input: Input,
+    },
 }
 
 /// What the handler has said of itself.

@@ -8,11 +8,7 @@ use std::{
 use tracing::warn;
 use wire::FunctionInfo;
 
-use super::{
-    Contract, Function, Path, Source, Target, kebab,
-    names::is_name,
-    source::Heard,
-};
+use super::{Contract, Function, Path, Source, Target, kebab, names::is_name, source::Heard};
 use crate::{config::PACKAGE, telemetry::Telemetry};
 
 /// All functions of the moment.
@@ -39,11 +35,19 @@ impl Table {
         for source in sources {
             for mut function in functions_of(source, telemetry) {
                 let key = (function.package.clone(), function.name.clone());
-                if let Some(known) = before.functions.get(&key).filter(|known| Arc::ptr_eq(&known.source, source)) {
+                if let Some(known) = before
+                    .functions
+                    .get(&key)
+                    .filter(|known| Arc::ptr_eq(&known.source, source))
+                {
                     function.limit = known.limit.clone();
                 }
                 if found.contains_key(&key) {
-                    warn!(package = key.0, function = key.1, "a function stands twice, the first one is served");
+                    warn!(
+                        package = key.0,
+                        function = key.1,
+                        "a function stands twice, the first one is served"
+                    );
                 } else {
                     found.insert(key, function);
                 }
@@ -67,7 +71,10 @@ impl Table {
             if is_free {
                 paths.insert(path, Arc::clone(&function));
             } else {
-                warn!(function = function.full_name(), path, "the path is taken, the function is called by `/invoke` alone");
+                warn!(
+                    function = function.full_name(),
+                    path, "the path is taken, the function is called by `/invoke` alone"
+                );
             }
             functions.insert(key, function);
         }
@@ -115,7 +122,12 @@ fn functions_of(source: &Arc<Source>, telemetry: &Telemetry) -> Vec<Function> {
     let make = |package: &str, name: &str, contract: Result<Contract, String>, is_told: bool| match contract {
         Ok(contract) => Some(Function::new(package, name, contract, source, is_told, telemetry)),
         Err(why) => {
-            warn!(package, function = name, why, "a function with a contract that cannot be read is not served");
+            warn!(
+                package,
+                function = name,
+                why,
+                "a function with a contract that cannot be read is not served"
+            );
             None
         }
     };
@@ -125,7 +137,8 @@ fn functions_of(source: &Arc<Source>, telemetry: &Telemetry) -> Vec<Function> {
         let contract = if is_actor {
             Contract::of_actor(Some(config))
         } else {
-            let is_it = |info: &&FunctionInfo| info.name == *name && info.package.as_deref().is_none_or(|of| of == package);
+            let is_it =
+                |info: &&FunctionInfo| info.name == *name && info.package.as_deref().is_none_or(|of| of == package);
             Contract::new(Some(config), said.iter().find(is_it))
         };
         return make(package, name, contract, !is_actor).into_iter().collect();
@@ -140,7 +153,11 @@ fn functions_of(source: &Arc<Source>, telemetry: &Telemetry) -> Vec<Function> {
             };
             all.extend(make(package, &info.name, contract, true));
         } else {
-            warn!(package, function = info.name, "a function with a name that none may have is not served");
+            warn!(
+                package,
+                function = info.name,
+                "a function with a name that none may have is not served"
+            );
         }
     }
     // An actor that says nothing of its functions is one.

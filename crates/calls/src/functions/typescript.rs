@@ -42,7 +42,11 @@ struct Spelt {
 impl Speller<'_> {
     fn spell(&mut self, schema: &Value) -> Spelt {
         let Value::Object(members) = schema else {
-            return plain(if *schema == Value::Bool(false) { "never" } else { "unknown" });
+            return plain(if *schema == Value::Bool(false) {
+                "never"
+            } else {
+                "unknown"
+            });
         };
         let mut parts = Vec::new();
         if let Some(Value::String(reference)) = members.get("$ref") {
@@ -106,7 +110,9 @@ impl Speller<'_> {
             }
             return plain(format!("[{}]", elements.join(", ")));
         }
-        let element = members.get("items").map_or_else(|| plain("unknown"), |items| self.spell(items));
+        let element = members
+            .get("items")
+            .map_or_else(|| plain("unknown"), |items| self.spell(items));
         plain(in_list(&element))
     }
 
@@ -140,7 +146,9 @@ impl Speller<'_> {
     }
 
     fn follow(&mut self, reference: &str) -> Spelt {
-        let target = reference.strip_prefix('#').and_then(|pointer| self.root.pointer(pointer));
+        let target = reference
+            .strip_prefix('#')
+            .and_then(|pointer| self.root.pointer(pointer));
         let Some(target) = target.filter(|_| !self.open.iter().any(|open| open == reference)) else {
             return plain("unknown");
         };
@@ -184,7 +192,11 @@ fn union(choices: impl IntoIterator<Item = Spelt>) -> Spelt {
     }
     Spelt {
         is_union: is_union || texts.len() > 1,
-        text: if texts.is_empty() { "never".to_owned() } else { texts.join(" | ") },
+        text: if texts.is_empty() {
+            "never".to_owned()
+        } else {
+            texts.join(" | ")
+        },
     }
 }
 
@@ -198,7 +210,13 @@ fn both(mut parts: Vec<Spelt>) -> Spelt {
             if parts.len() < 2 {
                 return parts.pop().unwrap_or_else(|| plain("unknown"));
             }
-            let wrapped = parts.iter().map(|part| if part.is_union { format!("({})", part.text) } else { part.text.clone() });
+            let wrapped = parts.iter().map(|part| {
+                if part.is_union {
+                    format!("({})", part.text)
+                } else {
+                    part.text.clone()
+                }
+            });
             Spelt {
                 text: wrapped.collect::<Vec<_>>().join(" & "),
                 is_union: true,
@@ -228,15 +246,24 @@ mod tests {
             (json!({"type": "array"}), "unknown[]"),
             (json!({"type": "array", "items": {"type": "string"}}), "string[]"),
             (json!({"items": {"type": ["string", "number"]}}), "(string | number)[]"),
-            (json!({"prefixItems": [{"type": "string"}, {"type": "number"}], "items": false}), "[string, number]"),
+            (
+                json!({"prefixItems": [{"type": "string"}, {"type": "number"}], "items": false}),
+                "[string, number]",
+            ),
             (json!({"prefixItems": [{"type": "string"}]}), "[string, ...unknown[]]"),
             (json!({"type": "object"}), "Record<string, unknown>"),
-            (json!({"type": "object", "additionalProperties": {"type": "number"}}), "Record<string, number>"),
+            (
+                json!({"type": "object", "additionalProperties": {"type": "number"}}),
+                "Record<string, number>",
+            ),
             (
                 json!({"type": "object", "properties": {"id": {"type": "string"}, "a b": {"type": "number"}}, "required": ["id"]}),
                 "{ \"a b\"?: number; id: string }",
             ),
-            (json!({"anyOf": [{"type": "string"}, {"type": "null"}]}), "string | null"),
+            (
+                json!({"anyOf": [{"type": "string"}, {"type": "null"}]}),
+                "string | null",
+            ),
             (
                 json!({"allOf": [{"properties": {"a": true}}, {"anyOf": [{"type": "string"}, {"type": "number"}]}]}),
                 "{ a?: unknown } & (string | number)",

@@ -78,7 +78,9 @@ impl Access {
 
 impl std::fmt::Debug for Access {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Access").field("is_open", &self.is_open).finish_non_exhaustive()
+        f.debug_struct("Access")
+            .field("is_open", &self.is_open)
+            .finish_non_exhaustive()
     }
 }
 
@@ -108,7 +110,14 @@ mod tests {
         for right in ["Bearer open sesame", "bearer  open sesame "] {
             assert!(access.admits(&shown(right), None), "{right}");
         }
-        for wrong in ["Bearer open", "Bearer open sesamee", "Bearer ", "Basic open sesame", "open sesame", "Bearer"] {
+        for wrong in [
+            "Bearer open",
+            "Bearer open sesamee",
+            "Bearer ",
+            "Basic open sesame",
+            "open sesame",
+            "Bearer",
+        ] {
             assert!(!access.admits(&shown(wrong), None), "{wrong}");
         }
         assert!(!access.admits(&HeaderMap::new(), None));
@@ -117,7 +126,11 @@ mod tests {
             ..Peer::default()
         };
         assert!(access.admits(&HeaderMap::new(), Some(&certified)));
-        assert!(Access::new(None, Path::new("/")).unwrap().admits(&HeaderMap::new(), None));
+        assert!(
+            Access::new(None, Path::new("/"))
+                .unwrap()
+                .admits(&HeaderMap::new(), None)
+        );
     }
 
     #[test]

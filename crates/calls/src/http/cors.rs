@@ -32,7 +32,10 @@ impl CrossOrigin {
         *response.status_mut() = StatusCode::NO_CONTENT;
         let answer = response.headers_mut();
         if self.mark(headers, answer) {
-            answer.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD, POST"));
+            answer.insert(
+                ACCESS_CONTROL_ALLOW_METHODS,
+                HeaderValue::from_static("GET, HEAD, POST"),
+            );
             if let Some(wanted) = headers.get(ACCESS_CONTROL_REQUEST_HEADERS) {
                 answer.insert(ACCESS_CONTROL_ALLOW_HEADERS, wanted.clone());
             }
@@ -49,7 +52,11 @@ impl CrossOrigin {
         answer.append(VARY, ORIGIN.into());
         let Some(origin) = asked.get(ORIGIN) else { return false };
         let every = self.rules.origins.iter().any(|allowed| allowed == "*");
-        let is_named = self.rules.origins.iter().any(|allowed| allowed.as_bytes() == origin.as_bytes());
+        let is_named = self
+            .rules
+            .origins
+            .iter()
+            .any(|allowed| allowed.as_bytes() == origin.as_bytes());
         if !every && !is_named {
             return false;
         }
@@ -84,7 +91,9 @@ mod tests {
     }
 
     fn headers(list: &[(HeaderName, &str)]) -> HeaderMap {
-        list.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect()
+        list.iter()
+            .map(|(name, value)| (name.clone(), value.parse().unwrap()))
+            .collect()
     }
 
     #[test]
@@ -104,7 +113,11 @@ mod tests {
     #[test]
     fn a_preflight_is_an_options_with_its_two_headers() {
         let rules = rules(&["*"], false);
-        let asks = [(ORIGIN, "https://b"), (ACCESS_CONTROL_REQUEST_METHOD, "POST"), (ACCESS_CONTROL_REQUEST_HEADERS, "x-y")];
+        let asks = [
+            (ORIGIN, "https://b"),
+            (ACCESS_CONTROL_REQUEST_METHOD, "POST"),
+            (ACCESS_CONTROL_REQUEST_HEADERS, "x-y"),
+        ];
         let answer = rules.preflight(&Method::OPTIONS, &headers(&asks)).unwrap();
         assert_eq!(answer.status(), 204);
         assert_eq!(answer.headers()[ACCESS_CONTROL_ALLOW_ORIGIN], "*");

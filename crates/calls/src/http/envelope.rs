@@ -85,8 +85,14 @@ mod tests {
 
     #[test]
     fn a_result_stands_as_text_and_as_itself() {
-        assert_eq!(called("\"a\\nb\""), r#"{"success":true,"output":"a\nb","result":"a\nb"}"#);
-        assert_eq!(called("{ \"x\" : 1.0 }"), r#"{"success":true,"output":"{\"x\":1.0}","result":{"x":1.0}}"#);
+        assert_eq!(
+            called("\"a\\nb\""),
+            r#"{"success":true,"output":"a\nb","result":"a\nb"}"#
+        );
+        assert_eq!(
+            called("{ \"x\" : 1.0 }"),
+            r#"{"success":true,"output":"{\"x\":1.0}","result":{"x":1.0}}"#
+        );
         assert_eq!(called("null"), r#"{"success":true,"output":"null","result":null}"#);
     }
 

@@ -63,7 +63,13 @@ impl Entry {
     }
 
     fn line(&self, status: u16, bytes: u64) -> String {
-        let Self { host, at, method, path, version } = self;
+        let Self {
+            host,
+            at,
+            method,
+            path,
+            version,
+        } = self;
         let bytes = if bytes == 0 { "-".to_owned() } else { bytes.to_string() };
         let at = at.strftime("%d/%b/%Y:%H:%M:%S %z");
         format!("{host} - - [{at}] \"{method} {path} {version:?}\" {status} {bytes}")

@@ -54,7 +54,9 @@ impl Refusal {
             Self::Call(error) => &**error,
         };
         match error {
-            CallError::BadRequest { .. } | CallError::BadArguments { .. } | CallError::Canceled => StatusCode::BAD_REQUEST,
+            CallError::BadRequest { .. } | CallError::BadArguments { .. } | CallError::Canceled => {
+                StatusCode::BAD_REQUEST
+            }
             CallError::NotFound { .. } => StatusCode::NOT_FOUND,
             CallError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             CallError::Timeout { .. } => StatusCode::GATEWAY_TIMEOUT,

@@ -129,14 +129,20 @@ impl Service {
         let own = Path::own(request.uri().path());
         let is_head = *request.method() == Method::HEAD;
         let asked = shared.cors.as_ref().map(|cors| (cors, request.headers().clone()));
-        let preflight = asked.as_ref().and_then(|(cors, headers)| cors.preflight(request.method(), headers));
+        let preflight = asked
+            .as_ref()
+            .and_then(|(cors, headers)| cors.preflight(request.method(), headers));
         let is_preflight = preflight.is_some();
         let mut response = if let Some(preflight) = preflight {
             preflight
         } else {
             let peer = request.extensions().get::<Peer>();
             let is_admitted = own == Some(Path::Health) || shared.access.admits(request.headers(), peer);
-            let answered = if is_admitted { answer(request).await } else { Err(Refusal::Unauthorized) };
+            let answered = if is_admitted {
+                answer(request).await
+            } else {
+                Err(Refusal::Unauthorized)
+            };
             let domain = match own {
                 Some(_) => StatusCode::OK,
                 None => StatusCode::UNPROCESSABLE_ENTITY,
@@ -146,7 +152,9 @@ impl Service {
         if let Some((cors, headers)) = asked.filter(|_| !is_preflight) {
             cors.mark(&headers, response.headers_mut());
         }
-        response.headers_mut().insert("x-forst-contract-version", HeaderValue::from_static(CONTRACT));
+        response
+            .headers_mut()
+            .insert("x-forst-contract-version", HeaderValue::from_static(CONTRACT));
         if is_head {
             response = without_body(response);
         }
@@ -315,7 +323,10 @@ fn arguments(function: &Function, body: Bytes) -> Result<Args, CallError> {
         return Ok(Args::one(value));
     }
     Args::list(value).ok_or_else(|| CallError::BadRequest {
-        why: format!("`{}` takes {count} arguments: the body has to be the list of them", function.full_name()),
+        why: format!(
+            "`{}` takes {count} arguments: the body has to be the list of them",
+            function.full_name()
+        ),
     })
 }
 

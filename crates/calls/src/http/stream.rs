@@ -131,8 +131,14 @@ mod tests {
     fn an_event_is_one_line() {
         let value = || Json::parse("{\n  \"a\": 1\n}".into()).unwrap();
         let text = |event, form| String::from_utf8(text(&event, form).to_vec()).unwrap();
-        assert_eq!(text(Event::Piece(value()), Form::Lines), "{\"data\":{\"a\":1},\"status\":\"partial\"}\n");
-        assert_eq!(text(Event::End(Ok(value())), Form::Events), "data: {\"data\":{\"a\":1},\"status\":\"ok\"}\n\n");
+        assert_eq!(
+            text(Event::Piece(value()), Form::Lines),
+            "{\"data\":{\"a\":1},\"status\":\"partial\"}\n"
+        );
+        assert_eq!(
+            text(Event::End(Ok(value())), Form::Events),
+            "data: {\"data\":{\"a\":1},\"status\":\"ok\"}\n\n"
+        );
         assert_eq!(
             text(Event::End(Err(CallError::Canceled)), Form::Lines),
             "{\"status\":\"error\",\"error\":\"the call was taken back\",\"code\":\"canceled\"}\n"

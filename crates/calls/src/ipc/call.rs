@@ -40,8 +40,15 @@ impl Job {
     /// # Cancellation
     /// Dropping the future ends the call.
     pub(super) async fn carry_out(mut self, wish: Wish, registry: Registry) {
-        let manner = if wish.streaming { Manner::Streamed } else { Manner::Whole };
-        let name = wish.package.as_ref().map_or_else(|| wish.function.clone(), |package| format!("{package}/{}", wish.function));
+        let manner = if wish.streaming {
+            Manner::Streamed
+        } else {
+            Manner::Whole
+        };
+        let name = wish.package.as_ref().map_or_else(
+            || wish.function.clone(),
+            |package| format!("{package}/{}", wish.function),
+        );
         let taken_back = self.taken_back.clone();
         let canceled = async {
             match &taken_back {
@@ -87,7 +94,10 @@ impl Job {
     async fn answer(&mut self, end: &Result<Json, CallError>, manner: Manner, name: &str) {
         self.turn().await;
         if let Some(id) = self.id.as_ref().filter(|_| self.taken_back.is_some()) {
-            self.in_flight.lock().unwrap_or_else(PoisonError::into_inner).remove(&id.key);
+            self.in_flight
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .remove(&id.key);
         }
         let line = answer::end(self.id.as_ref(), end, manner);
         let code = end.as_ref().err().map_or("ok", CallError::code);

@@ -12,7 +12,10 @@ pub(super) enum Request {
     /// A call is taken back.
     Cancel(Id),
     /// It has another shape: why.
-    Wrong { id: Option<Id>, why: String },
+    Wrong {
+        id: Option<Id>,
+        why: String,
+    },
 }
 
 /// A call that is asked for.
@@ -100,7 +103,9 @@ impl Wish {
             package: package.map_err(|_| "`package` has to be a string")?,
             function: function.map_err(|_| "`function` has to be a string")?,
             args: Args::list(args).ok_or("`args` has to be a list")?,
-            streaming: streaming.map_err(|_| "`streaming` has to be true or false")?.unwrap_or(false),
+            streaming: streaming
+                .map_err(|_| "`streaming` has to be true or false")?
+                .unwrap_or(false),
         })
     }
 }
@@ -134,10 +139,15 @@ mod tests {
 
     #[test]
     fn a_call_names_its_function_and_its_arguments() {
-        let Request::Call(wish) = read(r#"{"id":"a","function":"f","package":"p","args":[1,2],"streaming":true,"more":1}"#) else {
+        let Request::Call(wish) =
+            read(r#"{"id":"a","function":"f","package":"p","args":[1,2],"streaming":true,"more":1}"#)
+        else {
             panic!("a call")
         };
-        assert_eq!((wish.function.as_str(), wish.package.as_deref(), wish.streaming), ("f", Some("p"), true));
+        assert_eq!(
+            (wish.function.as_str(), wish.package.as_deref(), wish.streaming),
+            ("f", Some("p"), true)
+        );
         assert_eq!(wish.args.each.len(), 2);
         let Request::Call(least) = read(r#"{"function":"f","args":[],"id":null,"package":null}"#) else {
             panic!("a call")
@@ -148,7 +158,9 @@ mod tests {
     #[test]
     fn an_id_is_a_string_or_an_integer_and_stays_as_it_is_spelt() {
         for (spelt, same) in [("\"\\u0041\"", Key::Text("A".into())), ("-7", Key::Number("-7".into()))] {
-            let Request::Cancel(id) = read(&format!("{{\"id\":{spelt},\"cancel\":true}}")) else { panic!("a cancel") };
+            let Request::Cancel(id) = read(&format!("{{\"id\":{spelt},\"cancel\":true}}")) else {
+                panic!("a cancel")
+            };
             assert_eq!((id.spelt.as_str(), id.key), (spelt, same));
         }
         for wrong in ["1.5", "1e3", "[]", "true", "{}"] {

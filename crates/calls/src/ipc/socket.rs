@@ -45,7 +45,9 @@ pub(crate) fn bind(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
 
 /// Removes what an earlier process has left behind.
 fn clear(path: &Path) -> io::Result<()> {
-    let Ok(found) = fs::symlink_metadata(path) else { return Ok(()) };
+    let Ok(found) = fs::symlink_metadata(path) else {
+        return Ok(());
+    };
     if !found.file_type().is_socket() {
         return Err(io::ErrorKind::AlreadyExists.into());
     }

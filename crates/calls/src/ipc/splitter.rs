@@ -55,7 +55,11 @@ impl Splitter {
     pub(super) fn next(&mut self) -> Cut {
         if self.depth == 0 {
             let blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
-            let blanks = self.bytes.iter().position(|byte| !blank(byte)).unwrap_or(self.bytes.len());
+            let blanks = self
+                .bytes
+                .iter()
+                .position(|byte| !blank(byte))
+                .unwrap_or(self.bytes.len());
             self.bytes.advance(blanks);
             match self.bytes.first() {
                 None => return Cut::More,
@@ -161,7 +165,12 @@ mod tests {
             b"{\"a\":1} x",
         ] {
             let cuts = cuts(&[bytes], 100);
-            assert_eq!(cuts.last().map(String::as_str), Some("Garbage"), "{}", String::from_utf8_lossy(bytes));
+            assert_eq!(
+                cuts.last().map(String::as_str),
+                Some("Garbage"),
+                "{}",
+                String::from_utf8_lossy(bytes)
+            );
         }
     }
 

@@ -78,7 +78,11 @@ impl Body for Outgoing {
             },
         };
         let is_whole = matches!(self.body, Content::Whole(_));
-        if let Some(seen) = self.seen.as_ref().filter(|_| is_whole || frame.is_none() || self.is_end_stream()) {
+        if let Some(seen) = self
+            .seen
+            .as_ref()
+            .filter(|_| is_whole || frame.is_none() || self.is_end_stream())
+        {
             seen.handed.store(true, Ordering::Relaxed);
         }
         Poll::Ready(frame)

@@ -63,7 +63,9 @@ fn summary(loaded: &Loaded<Root>) -> String {
         return format!("ok: {file}: signals, {}, {tests}", backends(&signals));
     }
     if let Some(calls) = root.calls.as_ref().filter(|_| root.actors.is_empty()) {
-        let signals = root.signals().map(|signals| format!(", signals to {}", backends(&signals)));
+        let signals = root
+            .signals()
+            .map(|signals| format!(", signals to {}", backends(&signals)));
         return format!("ok: {file}: {}{}", functions(calls), signals.unwrap_or_default());
     }
     let names: Vec<&String> = root.actors.keys().collect();
@@ -87,7 +89,11 @@ fn summary(loaded: &Loaded<Root>) -> String {
 
 /// What can be called, and where.
 fn functions(calls: &Calls) -> String {
-    let names: Vec<&String> = calls.functions.declared().filter_map(|(_, function)| function.name.as_ref()).collect();
+    let names: Vec<&String> = calls
+        .functions
+        .declared()
+        .filter_map(|(_, function)| function.name.as_ref())
+        .collect();
     let others = calls.functions.declared().count() - names.len();
     let known = match names.len() {
         0 => "functions".to_owned(),

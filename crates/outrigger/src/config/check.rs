@@ -51,7 +51,9 @@ impl Root {
         }
         for (index, function) in declared() {
             let Some(actor) = &function.handler.actor else { continue };
-            let path = Path::from(["calls", "functions"]).index(index).join(["handler", "actor"]);
+            let path = Path::from(["calls", "functions"])
+                .index(index)
+                .join(["handler", "actor"]);
             match self.actors.get(actor) {
                 None => {
                     let help = match nearest(actor, self.actors.keys().map(String::as_str)) {
@@ -70,14 +72,24 @@ impl Root {
         // What handlers say of themselves is not known yet: then any name may be right.
         let is_closed = declared().all(|(_, function)| function.name.is_some());
         for (name, config) in &self.actors {
-            let Some(function) = &config.handler.function else { continue };
+            let Some(function) = &config.handler.function else {
+                continue;
+            };
             let is_it = |declared: &FunctionConfig| {
-                let full = declared.name.as_ref().map(|name| format!("{}/{name}", declared.package()));
+                let full = declared
+                    .name
+                    .as_ref()
+                    .map(|name| format!("{}/{name}", declared.package()));
                 declared.name.as_ref() == Some(function) || full.as_ref() == Some(function)
             };
             if is_closed && !declared().any(|(_, function)| is_it(function)) {
-                let help = "declare it below `calls.functions`, as in `{ name: clean, handler: { socket: clean.sock } }`";
-                findings.error(["actors", name, "handler", "function"], format!("there is no function `{function}`"), help);
+                let help =
+                    "declare it below `calls.functions`, as in `{ name: clean, handler: { socket: clean.sock } }`";
+                findings.error(
+                    ["actors", name, "handler", "function"],
+                    format!("there is no function `{function}`"),
+                    help,
+                );
             }
         }
     }

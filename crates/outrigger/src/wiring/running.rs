@@ -27,8 +27,7 @@ use wire::status::Unready;
 use super::{
     actors::{self, Launch, Mode, Served},
     admin::{self, ActorView},
-    functions,
-    python,
+    functions, python,
     reload::Reloader,
 };
 use crate::{config::Root, open};
