@@ -1,11 +1,6 @@
 //! The plane at work: its functions, the listeners, and the end of both.
 
-use std::{
-    collections::HashMap,
-    io,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-};
+use std::{collections::HashMap, io, net::SocketAddr, path::Path};
 
 use chassis::{
     lifecycle::{Component, Drain},
@@ -187,6 +182,6 @@ impl Plane {
     }
 }
 
-fn shown(path: &PathBuf) -> String {
+fn shown(path: &Path) -> String {
     format!("ipc://{}", path.display())
 }

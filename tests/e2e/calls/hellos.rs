@@ -43,7 +43,7 @@ fn exchange(mut stream: UnixStream, notes: &Mutex<Vec<String>>) -> Option<()> {
             frame(&mut stream, CONTROL, &format!(r#"{{"pong":{number}"#))?;
             continue;
         }
-        notes.lock().unwrap().push(text);
+        notes.lock().expect("nobody panicked").push(text);
         if word & CONTROL == 0 {
             frame(&mut stream, 0, r#"{"status":"ok","result":7}"#)?;
         }

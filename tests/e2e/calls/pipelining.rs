@@ -23,11 +23,14 @@ struct Gate(Mutex<bool>, Condvar);
 impl Gate {
     fn pass(&self) {
         let is_shut = |open: &mut bool| !*open;
-        let _open: MutexGuard<'_, bool> = self.1.wait_while(self.0.lock().unwrap(), is_shut).unwrap();
+        let _open: MutexGuard<'_, bool> = self
+            .1
+            .wait_while(self.0.lock().expect("nobody panicked"), is_shut)
+            .expect("nobody panicked");
     }
 
     fn open(&self) {
-        *self.0.lock().unwrap() = true;
+        *self.0.lock().expect("nobody panicked") = true;
         self.1.notify_all();
     }
 }

@@ -1,7 +1,7 @@
 //! All functions of the moment, made of the configuration and of what handlers have said. Pure.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, btree_map::Entry},
     sync::Arc,
 };
 
@@ -42,14 +42,14 @@ impl Table {
                 {
                     function.limit = known.limit.clone();
                 }
-                if found.contains_key(&key) {
-                    warn!(
-                        package = key.0,
-                        function = key.1,
-                        "a function stands twice, the first one is served"
-                    );
-                } else {
-                    found.insert(key, function);
+                match found.entry(key) {
+                    Entry::Vacant(place) => {
+                        place.insert(function);
+                    }
+                    Entry::Occupied(taken) => {
+                        let (package, function) = taken.key();
+                        warn!(package, function, "a function stands twice, the first one is served");
+                    }
                 }
             }
         }

@@ -198,18 +198,18 @@ impl Service {
     /// A page of the server's own.
     fn page(&self, path: Path) -> Bytes {
         #[derive(Serialize)]
-        #[serde(rename_all = "camelCase")]
         struct Version<'v> {
             #[serde(flatten)]
             about: &'v About,
-            contract_version: &'static str,
+            #[serde(rename = "contractVersion")]
+            contract: &'static str,
             runtime: &'static str,
         }
         let table = self.shared.registry.table();
         let envelope = match path {
             Path::Version => Envelope::result(&Version {
                 about: &self.shared.about,
-                contract_version: CONTRACT,
+                contract: CONTRACT,
                 runtime: "outrigger",
             }),
             Path::Functions => Envelope::result(&listing(&table)),

@@ -15,7 +15,7 @@ use crate::functions::Registry;
 /// A bound socket.
 #[derive(Debug)]
 pub(crate) struct Listener {
-    listener: UnixListener,
+    socket: UnixListener,
     _file: SocketFile,
     limit: usize,
 }
@@ -25,7 +25,7 @@ impl Listener {
     pub(crate) fn new(path: &Path, limit: usize) -> io::Result<Self> {
         let (listener, file) = socket::bind(path)?;
         Ok(Self {
-            listener,
+            socket: listener,
             _file: file,
             limit,
         })
@@ -37,7 +37,7 @@ impl Listener {
             let accepted = tokio::select! {
                 biased;
                 () = drain.begun() => return,
-                accepted = self.listener.accept() => accepted,
+                accepted = self.socket.accept() => accepted,
             };
             match accepted {
                 Ok((stream, _)) => {

@@ -1,9 +1,6 @@
 //! The seam between calls and messages: functions call actors' handlers, and actors work by functions.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    path::Path,
-};
+use std::{collections::BTreeMap, path::Path};
 
 use calls::{About, ActorSeat, Calls, Parts, Plane};
 use chassis::{
@@ -32,7 +29,7 @@ pub fn plane(
     });
     let parts = Parts {
         folder: &loaded.folder,
-        actors: HashMap::from_iter(seats),
+        actors: seats.collect(),
         metrics,
         tracer,
         about: About {
