@@ -140,10 +140,10 @@ impl Account {
     }
 
     /// It never came to its handler.
-    pub(crate) fn refuse<T>(mut self, error: CallError) -> Result<T, CallError> {
+    pub(crate) fn refuse(mut self, error: CallError) -> CallError {
         self.outcome = Some(error.label());
-        self.failure = None;
-        Err(error)
+        self.failure = error.is_ours().then(|| error.to_string());
+        error
     }
 
     fn tell(&mut self, outcome: &'static str) {

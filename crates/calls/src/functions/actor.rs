@@ -32,13 +32,13 @@ impl FunctionHandler {
 
     async fn exchange(&self, call: &Call, report: &mut Report<'_>) -> Result<Json, CallError> {
         let function = self.registry.named(self.package.as_deref(), &self.name)?;
-        let function = self.registry.sure(function).await?;
         let payload =
             Json::parse(call.body.clone()).map_err(|error| CallError::BadRequest { why: error.to_string() })?;
         let caller = Caller {
             way: "actor",
             trace: trace(&call.headers),
         };
+        let function = self.registry.sure(function, &caller).await?;
         let mut exchange = function.call(&Args::one(payload), &caller, Wanted::Pieces)?;
         loop {
             match exchange.next().await {

@@ -102,14 +102,14 @@ impl Function {
                 .as_ref()
                 .map_or_else(|| "over HTTP".to_owned(), |path| format!("with `POST {path}`"));
             let why = format!("`{}` takes a stream: call it {way}", self.full_name());
-            return account.refuse(CallError::BadRequest { why });
+            return Err(account.refuse(CallError::BadRequest { why }));
         }
         let flaws = self.contract.check(args);
         if !flaws.is_empty() {
-            return account.refuse(CallError::BadArguments {
+            return Err(account.refuse(CallError::BadArguments {
                 function: self.full_name(),
                 flaws,
-            });
+            }));
         }
         let (function, body) = (Arc::clone(self), self.contract.frame(args));
         let call = self.request(body, &account);
@@ -117,6 +117,11 @@ impl Function {
             let reply = function.exchange(call, &pieces).await;
             function.judge(reply)
         }))
+    }
+
+    /// Counts a call that could not begin.
+    pub(super) fn refuse(&self, error: CallError, caller: &Caller) -> CallError {
+        self.account(caller).refuse(error)
     }
 
     /// Begins a call whose body streams through.

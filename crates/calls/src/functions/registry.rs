@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use chassis::lifecycle::{Component, Drain};
 use tracing::debug;
 
-use super::{CallError, Function, Source, Table, table::Named};
+use super::{CallError, Caller, Function, Source, Table, table::Named};
 use crate::telemetry::Telemetry;
 
 /// All functions that can be called; a cheap handle, clones share one table.
@@ -90,12 +90,12 @@ impl Registry {
     ///
     /// # Cancellation
     /// Dropping the future changes nothing.
-    pub(crate) async fn sure(&self, function: Arc<Function>) -> Result<Arc<Function>, CallError> {
+    pub(crate) async fn sure(&self, function: Arc<Function>, caller: &Caller) -> Result<Arc<Function>, CallError> {
         if !function.source.is_unheard() {
             return Ok(function);
         }
         if let Err(error) = self.ask(&function.source).await {
-            return Err(CallError::of_exchange(&function.full_name(), error));
+            return Err(function.refuse(CallError::of_exchange(&function.full_name(), error), caller));
         }
         self.named(Some(&function.package), &function.name)
     }

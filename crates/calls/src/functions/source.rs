@@ -121,7 +121,10 @@ impl Source {
     /// Whether its handler is asked what it has.
     fn may_say(&self) -> bool {
         match self.target {
-            Target::Socket(_) => self.config.name.is_none() || self.config.args.is_none(),
+            Target::Socket(_) => {
+                let is_plain = self.config.handler.dialect == Some(config::Dialect::Plain);
+                !is_plain && (self.config.name.is_none() || self.config.args.is_none())
+            }
             Target::Http(_) => false,
             Target::Actor { .. } => self.config.name.is_none(),
         }

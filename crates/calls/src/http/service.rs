@@ -242,8 +242,8 @@ impl Service {
         let args = Args::list(invoke.args).ok_or_else(|| bad("`args` has to be a list".to_owned()))?;
         let registry = &self.shared.registry;
         let function = registry.named(invoke.package.as_deref(), &invoke.function)?;
-        let function = registry.sure(function).await?;
         let caller = caller(&head.headers);
+        let function = registry.sure(function, &caller).await?;
         let wants_events = media::wants_events(&head.headers);
         if invoke.streaming.unwrap_or(wants_events) {
             let form = if wants_events { Form::Events } else { Form::Lines };
@@ -260,8 +260,8 @@ impl Service {
         B::Error: Into<BodyError>,
     {
         let (head, body) = posted(request)?;
-        let function = self.shared.registry.sure(function).await?;
         let caller = caller(&head.headers);
+        let function = self.shared.registry.sure(function, &caller).await?;
         let exchange = if function.takes_stream() {
             let media = head.headers.get(CONTENT_TYPE).cloned();
             function.stream(body.map_err(Into::into).boxed_unsync(), media, &caller)

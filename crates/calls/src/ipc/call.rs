@@ -75,7 +75,7 @@ impl Job {
             trace: None,
         };
         let function = registry.named(wish.package.as_deref(), &wish.function)?;
-        let function = registry.sure(function).await?;
+        let function = registry.sure(function, &caller).await?;
         if !wish.streaming {
             return function.call(&wish.args, &caller, Wanted::ResultAlone)?.result().await;
         }
