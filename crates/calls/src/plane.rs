@@ -87,12 +87,10 @@ impl Plane {
     pub fn new(config: &Calls, parts: Parts<'_>) -> Result<Self, PlaneError> {
         let telemetry = Telemetry::new(parts.metrics, parts.tracer);
         let seat = |name: &str| parts.actors.get(name).map(|seat| (seat.pool.clone(), seat.input));
-        // One whose actor is not served here has nobody who could do the work.
-        let absent = |name: &str| (Pool::new(name), Input::Payload);
         let sources = config.functions.declared().filter_map(|(_, function)| {
-            Source::new(function, parts.folder, |name| {
-                Some(seat(name).unwrap_or_else(|| absent(name)))
-            })
+            // One whose actor is not served here has nobody who could do the work, or say what there is.
+            let absent = |name: &str| function.name.is_some().then(|| (Pool::new(name), Input::Payload));
+            Source::new(function, parts.folder, |name| seat(name).or_else(|| absent(name)))
         });
         let registry = Registry::new(sources.collect(), telemetry);
         let access = Access::new(config.auth.as_ref(), parts.folder).map_err(|source| PlaneError::Access { source })?;

@@ -130,3 +130,70 @@ impl fmt::Debug for Exchange {
         f.debug_struct("Exchange").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chassis::telemetry::{Exposition, Metrics, traces::Tracer};
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::{functions::Caller, telemetry::Telemetry};
+
+    fn account(registry: &Metrics) -> Account {
+        let telemetry = Telemetry::new(registry, Tracer::default());
+        let caller = Caller {
+            way: "ipc",
+            trace: None,
+        };
+        telemetry.begin("p", "f", &telemetry.function("p", "f"), &caller)
+    }
+
+    fn piece(text: &'static str) -> Interim {
+        Interim::Partial(Json::parse(text.into()).unwrap())
+    }
+
+    fn outcomes(registry: &Metrics) -> String {
+        let text = registry.encode(Exposition::Prometheus);
+        let lines = text.lines().filter(|line| line.starts_with("sidecar_calls_total{"));
+        lines.map(|line| line.split("outcome=").nth(1).unwrap()).collect()
+    }
+
+    #[tokio::test]
+    async fn pieces_come_in_order_and_hold_back_what_follows() {
+        let registry = Metrics::new();
+        let (seen, mut went_on) = oneshot::channel();
+        let mut exchange = Exchange::new(Wanted::Pieces, account(&registry), |pieces| async move {
+            pieces.note(piece("1"));
+            pieces.note(Interim::Heartbeat);
+            pieces.note(piece("2"));
+            tokio::task::yield_now().await;
+            seen.send(()).unwrap();
+            Ok(Json::null())
+        });
+        assert!(matches!(exchange.next().await, Some(Event::Piece(piece)) if piece.as_str() == "1"));
+        assert!(matches!(exchange.next().await, Some(Event::Piece(piece)) if piece.as_str() == "2"));
+        assert!(went_on.try_recv().is_err(), "nobody has asked for more");
+        assert!(matches!(exchange.next().await, Some(Event::End(Ok(_)))));
+        assert!(exchange.next().await.is_none());
+        assert_eq!(outcomes(&registry), "\"ok\"} 1");
+    }
+
+    #[tokio::test]
+    async fn one_that_is_dropped_has_ended_and_is_counted() {
+        let registry = Metrics::new();
+        let (held, ended) = oneshot::channel::<()>();
+        let mut exchange = Exchange::new(Wanted::ResultAlone, account(&registry), |pieces| async move {
+            let _held = held;
+            pieces.note(piece("1"));
+            std::future::pending().await
+        });
+        tokio::select! {
+            biased;
+            _ = exchange.next() => panic!("nothing comes"),
+            () = std::future::ready(()) => {}
+        }
+        drop(exchange);
+        assert!(ended.await.is_err());
+        assert_eq!(outcomes(&registry), "\"canceled\"} 1");
+    }
+}
