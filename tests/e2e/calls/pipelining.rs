@@ -201,3 +201,18 @@ fn a_function_has_so_many_places_and_others_wait() {
         assert_eq!(line.hear()["success"], true);
     }
 }
+
+#[test]
+fn a_caller_that_reads_nothing_holds_its_own_calls_back_and_not_the_end() {
+    let (field, handler, sidecar) = with_handler(OPEN, |_| Answer::text(format!("\"{}\"", "x".repeat(1 << 20))));
+    let mut line = Line::open(&field.path("calls.sock"));
+    line.say(&(0..100).map(|id| call(&id.to_string(), "0")).collect::<String>());
+    handler.wait_for(20);
+    let mut other = Line::open(&field.path("calls.sock"));
+    assert_eq!(other.say(&call("1", "0")).hear()["success"], true);
+    sidecar.signal(crate::harness::Signal::SIGTERM);
+    drop(other);
+    thread::sleep(Duration::from_millis(300));
+    drop(line);
+    assert!(sidecar.ended(Duration::from_secs(20)).success());
+}

@@ -4,6 +4,8 @@ mod access;
 mod check;
 mod functions;
 mod listen;
+// mod routes;
+// mod upstreams;
 
 pub use access::{Auth, Cors, Tls};
 pub(crate) use check::formats;
@@ -38,8 +40,8 @@ pub struct Calls {
     pub allow_public: bool,
     /// The largest body of a call, and the largest object on a Unix socket. Default `10MiB`.
     pub body_limit: ByteSize,
-    // `upstreams`, of the proxy, and `routes`, of the route table, have their places here: `config/upstreams.rs`,
-    // `config/routes.rs`.
+    // pub routes: Vec<Route>,                        of `config/routes.rs`
+    // pub upstreams: BTreeMap<String, Upstream>,     of `config/upstreams.rs`
 }
 
 impl Default for Calls {

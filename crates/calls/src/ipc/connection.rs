@@ -64,16 +64,22 @@ pub(super) async fn serve(stream: UnixStream, registry: &Registry, limit: usize,
         jobs: FuturesUnordered::new(),
         out,
     };
+    let work = async {
+        tokio::select! {
+            biased;
+            written = &mut writing => written,
+            () = connection.run(drain) => {
+                // Whoever writes has the last of them.
+                drop(connection);
+                writing.await
+            }
+        }
+    };
     let written = tokio::select! {
         biased;
         () = drain.cut() => return,
-        written = &mut writing => written,
         () = gone(&stream) => return,
-        () = connection.run(drain) => {
-            // Whoever writes has the last of them.
-            drop(connection);
-            writing.await
-        }
+        written = work => written,
     };
     if let Err(error) = written {
         return debug!(%error, "a caller left before its answers");

@@ -227,7 +227,7 @@ fn handler(name: &str, config: &ActorConfig, findings: &mut Findings) {
             let (last, first) = quoted.split_last().expect("several are not none");
             let message = format!(
                 "actor `{name}` has {} handlers: {} and {last}",
-                if several.len() == 2 { "two" } else { "several" },
+                ["two", "three", "four"][several.len() - 2],
                 first.join(", ")
             );
             let help = "keep `run` to have the handler started, or `socket` or `http` where somebody else starts it";
