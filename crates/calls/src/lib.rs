@@ -12,8 +12,9 @@
 //! in its place; what fails later breaks the connection.
 
 mod body;
-mod proxy;
-mod routes;
-mod functions;
+pub mod config;
+mod http1;
+pub mod listen;
+mod socket;
 
 pub use body::{Body, BodyError};

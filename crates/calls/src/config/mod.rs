@@ -1,0 +1,1 @@
+//! What the calls plane is told: the structs are the manual.
