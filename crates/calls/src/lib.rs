@@ -15,6 +15,8 @@ mod body;
 pub mod config;
 mod http1;
 pub mod listen;
+pub mod proxy;
+pub mod routes;
 mod socket;
 
 pub use body::{Body, BodyError};

@@ -59,7 +59,9 @@ impl Chunked {
                             Ok(Step::More)
                         };
                     };
-                    let line = buffer[..length].strip_suffix(b"\r").ok_or("the size of a chunk ends with LF alone")?;
+                    let line = buffer[..length]
+                        .strip_suffix(b"\r")
+                        .ok_or("the size of a chunk ends with LF alone")?;
                     let (size, extension) = size(line)?;
                     self.extensions += extension;
                     if self.extensions > MAX_EXTENSIONS {
@@ -100,7 +102,10 @@ impl Chunked {
                     if buffer.len() < 2 {
                         return Ok(Step::More);
                     }
-                    return match scanner.scan(buffer).map_err(|_| "the end of the chunks is no list of fields")? {
+                    return match scanner
+                        .scan(buffer)
+                        .map_err(|_| "the end of the chunks is no list of fields")?
+                    {
                         Scan::More => Ok(Step::More),
                         Scan::Whole { end, .. } => trailers(buffer.split_to(end).freeze()),
                     };
@@ -169,12 +174,15 @@ mod tests {
 
     #[test]
     fn chunks_are_put_together_and_trailers_kept() {
-        let bytes = b"5\r\nhello\r\n00b;a=b; c=\"d\"\r\n big  world\n\r\n0\r\nX-Sum: 1\r\nContent-Length: 3\r\n\r\nGET";
+        let bytes = b"5\r\nhello\r\n00c;a=b; c=\"d\"\r\n big  world\n\r\n0\r\nX-Sum: 1\r\nContent-Length: 3\r\n\r\nGET";
         for step in [1, 2, 3, 100] {
             let (body, trailers, rest) = all(bytes, step).unwrap();
             assert_eq!(body, b"hello big  world\n", "{step}");
             let trailers = trailers.unwrap();
-            assert_eq!((trailers.len(), &trailers["x-sum"]), (1, &"1".parse::<http::HeaderValue>().unwrap()));
+            assert_eq!(
+                (trailers.len(), &trailers["x-sum"]),
+                (1, &"1".parse::<http::HeaderValue>().unwrap())
+            );
             assert_eq!(rest, b"GET");
         }
         assert_eq!(all(b"0\r\n\r\n", 1), Ok((vec![], None, vec![])));
@@ -205,7 +213,10 @@ mod tests {
         ] {
             for step in [1, 100] {
                 let result = all(text.as_bytes(), step);
-                assert!(result.as_ref().is_err_and(|why| *why != "cut short"), "{text:?} {result:?}");
+                assert!(
+                    result.as_ref().is_err_and(|why| *why != "cut short"),
+                    "{text:?} {result:?}"
+                );
             }
         }
     }

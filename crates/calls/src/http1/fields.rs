@@ -40,13 +40,17 @@ impl Fields {
 
     /// Names as they were written, and values without the space around them.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.places.iter().map(|place| (self.at(place.name), self.at(place.value)))
+        self.places
+            .iter()
+            .map(|place| (self.at(place.name), self.at(place.value)))
     }
 
     /// The values of one name, in order.
     pub(crate) fn values(&self, name: &HeaderName) -> impl Iterator<Item = &[u8]> {
         let name = name.as_str().as_bytes();
-        self.iter().filter(move |(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        self.iter()
+            .filter(move |(own, _)| own.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
     }
 
     /// Those fields whose name is wanted, as a map, and how their names were written.
@@ -77,7 +81,10 @@ impl Fields {
 
 /// The words of a list such as `Connection` has it, as they stand.
 pub(crate) fn tokens(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|word| !word.is_empty())
+    value
+        .split(|byte| *byte == b',')
+        .map(<[u8]>::trim_ascii)
+        .filter(|word| !word.is_empty())
 }
 
 /// Whether a header is a list that has this word in it.
@@ -167,7 +174,12 @@ mod tests {
         ] {
             assert!(read(text).is_err(), "{text:?}");
         }
-        for text in ["A: b\0c\r\n\r\n", "A: b\rc\r\n\r\n", "A: b\x7f\r\n\r\n", "A: \x0bb\r\n\r\n"] {
+        for text in [
+            "A: b\0c\r\n\r\n",
+            "A: b\rc\r\n\r\n",
+            "A: b\x7f\r\n\r\n",
+            "A: \x0bb\r\n\r\n",
+        ] {
             assert!(read(text).unwrap().map(|_| true).is_err(), "{text:?}");
         }
     }

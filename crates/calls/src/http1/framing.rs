@@ -97,7 +97,10 @@ pub(super) fn of_reply(fields: &Fields) -> Result<Decoder, &'static str> {
 
 fn number(text: &[u8]) -> Result<u64, &'static str> {
     let digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
-    let number = std::str::from_utf8(text).ok().filter(|_| digits).and_then(|text| text.parse().ok());
+    let number = std::str::from_utf8(text)
+        .ok()
+        .filter(|_| digits)
+        .and_then(|text| text.parse().ok());
     number.ok_or("Content-Length is no number of bytes")
 }
 
@@ -172,7 +175,10 @@ mod tests {
         let request = |text| of_request(&fields(text), Version::HTTP_11);
         assert!(matches!(request("Content-Length: 5\r\n"), Ok(Decoder::Length(5))));
         assert!(matches!(request("Content-Length: 0\r\n"), Ok(Decoder::Done)));
-        assert!(matches!(request("Transfer-Encoding: Chunked\r\n"), Ok(Decoder::Chunked(_))));
+        assert!(matches!(
+            request("Transfer-Encoding: Chunked\r\n"),
+            Ok(Decoder::Chunked(_))
+        ));
         assert!(matches!(request("A: b\r\n"), Ok(Decoder::Done)));
         for text in [
             "Content-Length: 5\r\nContent-Length: 6\r\n",

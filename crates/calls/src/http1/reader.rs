@@ -88,7 +88,11 @@ impl Reader {
                 Ok(0) => return Poll::Ready(Err(HeadError::Broken(io::ErrorKind::UnexpectedEof.into()))),
                 Ok(_) => {}
                 Err(error) if !scanner.has_begun() && self.buffer.is_empty() => {
-                    return Poll::Ready(Err(if is_gone(&error) { HeadError::Closed } else { HeadError::Broken(error) }));
+                    return Poll::Ready(Err(if is_gone(&error) {
+                        HeadError::Closed
+                    } else {
+                        HeadError::Broken(error)
+                    }));
                 }
                 Err(error) => return Poll::Ready(Err(HeadError::Broken(error))),
             }
@@ -112,7 +116,10 @@ impl Reader {
 /// Whether the other end is gone, rather than the network in trouble.
 fn is_gone(error: &io::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
-    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
+    matches!(
+        error.kind(),
+        BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof
+    )
 }
 
 /// What was read too far is given out first.

@@ -43,8 +43,7 @@ impl Reply {
         let (version, status, reason) = first_line(first)?;
         let reason = Reason(text.slice_ref(reason));
         let fields = Fields::read(text.clone(), from, LineEnd::Lenient).map_err(NotHttp)?;
-        let has_none =
-            request == Method::HEAD || status.is_informational() || [204, 304].contains(&status.as_u16());
+        let has_none = request == Method::HEAD || status.is_informational() || [204, 304].contains(&status.as_u16());
         // Even where there is none, its length has to be one.
         let body = match framing::of_reply(&fields).map_err(NotHttp)? {
             _ if has_none => Decoder::Done,
@@ -57,7 +56,10 @@ impl Reply {
         let keep_alive = !matches!(body, Decoder::UntilClose)
             && !says("close")
             && (version == Version::HTTP_11 || says("keep-alive"));
-        let upgrade = fields.values(&header::UPGRADE).next().map(|value| text.slice_ref(value));
+        let upgrade = fields
+            .values(&header::UPGRADE)
+            .next()
+            .map(|value| text.slice_ref(value));
         let (headers, spelling) = fields.map(|name| kept(name, &fields)).map_err(NotHttp)?;
         Ok(Self {
             status,

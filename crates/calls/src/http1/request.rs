@@ -61,7 +61,9 @@ impl Head {
         let keep_alive = !says("close") && (version == Version::HTTP_11 || says("keep-alive"));
         let expects = version == Version::HTTP_11
             && !body.is_done()
-            && fields.values(&header::EXPECT).any(|value| value.eq_ignore_ascii_case(b"100-continue"));
+            && fields
+                .values(&header::EXPECT)
+                .any(|value| value.eq_ignore_ascii_case(b"100-continue"));
         Ok(Self {
             method,
             uri,
@@ -181,7 +183,11 @@ fn read_target(method: &Method, target: Bytes) -> Result<(Uri, Option<HeaderValu
         let uri = Uri::from_maybe_shared(target).map_err(|_| BAD)?;
         return Ok((uri, HeaderValue::from_maybe_shared(host).ok()));
     }
-    let path = |bytes: Bytes| PathAndQuery::from_maybe_shared(bytes).map(Uri::from).map_err(|_| Refusal::from(BAD));
+    let path = |bytes: Bytes| {
+        PathAndQuery::from_maybe_shared(bytes)
+            .map(Uri::from)
+            .map_err(|_| Refusal::from(BAD))
+    };
     if target.starts_with(b"/") {
         return Ok((path(target)?, None));
     }
@@ -193,12 +199,17 @@ fn read_target(method: &Method, target: Bytes) -> Result<(Uri, Option<HeaderValu
         };
     }
     let Some(scheme) = [&b"http://"[..], b"https://"].into_iter().find(|scheme| {
-        target.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+        target
+            .get(..scheme.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
     }) else {
         return Err("the target begins neither with `/` nor with `http://`".into());
     };
     let rest = target.slice(scheme.len()..);
-    let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
+    let end = rest
+        .iter()
+        .position(|byte| matches!(byte, b'/' | b'?'))
+        .unwrap_or(rest.len());
     let (authority, tail) = (rest.slice(..end), rest.slice(end..));
     if !is_host(&authority) {
         return Err("the host of the target is none".into());
@@ -254,7 +265,10 @@ mod tests {
     #[test]
     fn the_authority_of_an_absolute_target_replaces_host() {
         let head = read("GET http://Other:81/x?y HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
-        assert_eq!((head.uri.to_string().as_str(), &head.headers["host"]), ("/x?y", &"Other:81".parse::<HeaderValue>().unwrap()));
+        assert_eq!(
+            (head.uri.to_string().as_str(), &head.headers["host"]),
+            ("/x?y", &"Other:81".parse::<HeaderValue>().unwrap())
+        );
         let head = read("GET http://o?y HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
         assert_eq!(head.uri, "/?y");
         assert_eq!(status("GET http://u@o/ HTTP/1.1\r\nHost: a\r\n\r\n"), 400);
@@ -287,7 +301,13 @@ mod tests {
 
     #[test]
     fn there_is_one_host_and_it_is_one() {
-        for hosts in ["", "Host: a\r\nHost: a\r\n", "Host: a b\r\n", "Host: a@b\r\n", "Host: a/b\r\n"] {
+        for hosts in [
+            "",
+            "Host: a\r\nHost: a\r\n",
+            "Host: a b\r\n",
+            "Host: a@b\r\n",
+            "Host: a/b\r\n",
+        ] {
             assert_eq!(status(&format!("GET / HTTP/1.1\r\n{hosts}\r\n")), 400, "{hosts:?}");
         }
         assert_eq!(status("GET / HTTP/1.0\r\n\r\n"), 200);
@@ -298,7 +318,9 @@ mod tests {
     #[test]
     fn a_connection_is_kept_as_the_version_and_the_client_have_it() {
         let keeps = |line: &str, connection: &str| {
-            read(&format!("GET / {line}\r\nHost: a\r\n{connection}\r\n")).unwrap().keep_alive
+            read(&format!("GET / {line}\r\nHost: a\r\n{connection}\r\n"))
+                .unwrap()
+                .keep_alive
         };
         assert!(keeps("HTTP/1.1", ""));
         assert!(!keeps("HTTP/1.1", "Connection: x, Close\r\n"));

@@ -135,7 +135,10 @@ mod tests {
     fn a_head_ends_with_its_empty_line() {
         let head = b"GET / HTTP/1.1\r\nHost: a\r\n\r\nbody";
         assert_eq!(whole(head), Ok(Scan::Whole { start: 0, end: 27 }));
-        assert_eq!(whole(b"\r\nGET / HTTP/1.1\r\n\r\n"), Ok(Scan::Whole { start: 2, end: 20 }));
+        assert_eq!(
+            whole(b"\r\nGET / HTTP/1.1\r\n\r\n"),
+            Ok(Scan::Whole { start: 2, end: 20 })
+        );
         assert_eq!(whole(b"GET / HTTP/1.1\r\nHost: a\r\n"), Ok(Scan::More));
     }
 

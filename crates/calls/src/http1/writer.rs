@@ -97,7 +97,11 @@ impl Writer {
         loop {
             let half = Pin::new(&mut self.half);
             let written = if self.data.is_empty() {
-                let rest: &[u8] = if self.buffer.is_empty() { self.tail } else { &self.buffer };
+                let rest: &[u8] = if self.buffer.is_empty() {
+                    self.tail
+                } else {
+                    &self.buffer
+                };
                 if rest.is_empty() {
                     break;
                 }
@@ -165,7 +169,9 @@ pub(crate) fn write_fields(
         if !wanted(name) {
             continue;
         }
-        let spelt = speller.as_mut().map_or(name.as_str().as_bytes(), |speller| speller.spell(name));
+        let spelt = speller
+            .as_mut()
+            .map_or(name.as_str().as_bytes(), |speller| speller.spell(name));
         out.reserve(spelt.len() + value.len() + 4);
         out.extend_from_slice(spelt);
         out.extend_from_slice(b": ");

@@ -57,7 +57,11 @@ impl FromStr for Address {
         let (rest, is_encrypted) = match (text.strip_prefix("http://"), text.strip_prefix("https://")) {
             (Some(rest), _) => (rest, false),
             (_, Some(rest)) => (rest, true),
-            _ => return Err(BadAddress("it begins neither with `http://`, `https://` nor `http+unix://`")),
+            _ => {
+                return Err(BadAddress(
+                    "it begins neither with `http://`, `https://` nor `http+unix://`",
+                ));
+            }
         };
         let rest = rest.strip_suffix('/').unwrap_or(rest);
         let (host, port) = rest

@@ -73,7 +73,18 @@ pub(super) async fn come_in<H: Handle>(
         () = drain.begun() => return Ok(()),
     };
     match spoken {
-        Ok(Ok(true)) => http2::serve(Rewound { begun: begun.freeze(), socket }, peer, handle, drain).await,
+        Ok(Ok(true)) => {
+            http2::serve(
+                Rewound {
+                    begun: begun.freeze(),
+                    socket,
+                },
+                peer,
+                handle,
+                drain,
+            )
+            .await
+        }
         Ok(Ok(false)) => http1::serve(socket, begun, peer, handle, drain).await,
         Ok(Err(error)) => Err(error),
         Err(_) => Err(io::ErrorKind::TimedOut.into()),

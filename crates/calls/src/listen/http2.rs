@@ -42,7 +42,9 @@ pub(super) async fn serve<H: Handle>(socket: Rewound, peer: Peer, handle: Arc<H>
         .max_concurrent_streams(STREAMS)
         .max_header_list_size(u32::try_from(MAX_HEAD).unwrap_or(u32::MAX));
     let shaken = timeout(super::http1::HEAD_TIME, builder.handshake::<_, Bytes>(socket)).await;
-    let mut connection = shaken.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?.map_err(io::Error::other)?;
+    let mut connection = shaken
+        .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+        .map_err(io::Error::other)?;
     let mut is_ending = false;
     loop {
         let accepted = tokio::select! {
@@ -146,8 +148,10 @@ async fn send(answer: Response<Body>, mut respond: SendResponse<Bytes>, is_head:
         }
     }
     let has_none = is_head || matches!(parts.status.as_u16(), 204 | 304);
-    if let (false, Some(length)) = (parts.headers.contains_key(header::CONTENT_LENGTH), body.size_hint().exact())
-        && !matches!(parts.status.as_u16(), 204 | 304)
+    if let (false, Some(length)) = (
+        parts.headers.contains_key(header::CONTENT_LENGTH),
+        body.size_hint().exact(),
+    ) && !matches!(parts.status.as_u16(), 204 | 304)
         && !(is_head && length == 0)
     {
         parts.headers.insert(header::CONTENT_LENGTH, length.into());

@@ -108,7 +108,11 @@ impl Listener {
                 port,
                 is_encrypted,
             } => {
-                let certificate = if *is_encrypted { Some(certificate(tls, address)?) } else { None };
+                let certificate = if *is_encrypted {
+                    Some(certificate(tls, address)?)
+                } else {
+                    None
+                };
                 let listener = TcpListener::bind((host.as_str(), *port)).await.map_err(bad)?;
                 (Door::Tcp(listener), certificate)
             }
@@ -154,7 +158,10 @@ impl Listener {
         let peer = Peer {
             origin,
             is_encrypted: self.certificate.is_some(),
-            is_certified: self.certificate.as_ref().is_some_and(|certificate| certificate.is_mutual()),
+            is_certified: self
+                .certificate
+                .as_ref()
+                .is_some_and(|certificate| certificate.is_mutual()),
         };
         let (handle, certificate, ending) = (Arc::clone(handle), self.certificate.clone(), drain.clone());
         drain.spawn("call connection", async move {
@@ -225,7 +232,8 @@ fn unix(path: &Path, address: &Address) -> Result<Door, ListenError> {
     let hidden = PathBuf::from(hidden);
     let _ = fs::remove_file(&hidden);
     let listener = UnixListener::bind(&hidden).map_err(bad)?;
-    let placed = fs::set_permissions(&hidden, fs::Permissions::from_mode(0o600)).and_then(|()| fs::rename(&hidden, path));
+    let placed =
+        fs::set_permissions(&hidden, fs::Permissions::from_mode(0o600)).and_then(|()| fs::rename(&hidden, path));
     if let Err(error) = placed {
         let _ = fs::remove_file(&hidden);
         return Err(bad(error));

@@ -25,5 +25,5 @@ pub use address::{Address, BadAddress};
 pub use interim::{Expectation, Interim};
 pub use listener::{Handle, ListenError, Listener};
 pub use peer::{Origin, Peer};
-pub use takeover::Takeover;
+pub use takeover::{Input, Output, Takeover};
 pub use tls::Tls;

@@ -49,6 +49,7 @@ pub(super) fn of_http2(parts: &mut http::request::Parts) -> Result<(), Refusal> 
     }
     method(&parts.method)?;
     host(parts)?;
+    length(&parts.headers)?;
     let is_star = target == "*" && parts.method == Method::OPTIONS;
     if !target.starts_with('/') && !is_star {
         return Err("the path does not begin with `/`".into());
@@ -57,6 +58,19 @@ pub(super) fn of_http2(parts: &mut http::request::Parts) -> Result<(), Refusal> 
         parts.uri = target.clone().into();
     }
     cookies(&mut parts.headers);
+    Ok(())
+}
+
+/// Beside one length, which HTTP/2 itself holds against the body, there is nothing that an HTTP/1 upstream could take for another.
+fn length(headers: &HeaderMap) -> Result<(), Refusal> {
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    let is_number = |length: &HeaderValue| !length.is_empty() && length.as_bytes().iter().all(u8::is_ascii_digit);
+    if !lengths.next().is_none_or(is_number) || lengths.next().is_some() {
+        return Err("Content-Length is no number of bytes, or there is more than one".into());
+    }
+    if headers.contains_key(header::TRANSFER_ENCODING) || headers.contains_key(header::CONNECTION) {
+        return Err("HTTP/2 has neither Transfer-Encoding nor Connection".into());
+    }
     Ok(())
 }
 
@@ -86,7 +100,11 @@ fn host(parts: &mut http::request::Parts) -> Result<(), Refusal> {
 /// HTTP/2 may cut cookies into fields; whoever reads HTTP/1 wants one.
 fn cookies(headers: &mut HeaderMap) {
     if headers.get_all(header::COOKIE).iter().nth(1).is_some() {
-        let all: Vec<&[u8]> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+        let all: Vec<&[u8]> = headers
+            .get_all(header::COOKIE)
+            .iter()
+            .map(HeaderValue::as_bytes)
+            .collect();
         if let Ok(one) = HeaderValue::from_bytes(&all.join(&b"; "[..])) {
             headers.insert(header::COOKIE, one);
         }
@@ -111,7 +129,10 @@ mod tests {
     fn the_authority_is_the_host_and_cookies_are_one() {
         let mut request = parts("http://a:1/x?y", &[("cookie", "a=1"), ("cookie", "b=2")]);
         of_http2(&mut request).unwrap();
-        assert_eq!((request.uri.to_string().as_str(), &request.headers["host"]), ("/x?y", &HeaderValue::from_static("a:1")));
+        assert_eq!(
+            (request.uri.to_string().as_str(), &request.headers["host"]),
+            ("/x?y", &HeaderValue::from_static("a:1"))
+        );
         assert_eq!(request.headers["cookie"], "a=1; b=2");
     }
 

@@ -71,7 +71,9 @@ impl http_body::Body for RequestBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.loan.as_ref().map_or_else(|| SizeHint::with_exact(0), |loan| loan.incoming.size_hint())
+        self.loan
+            .as_ref()
+            .map_or_else(|| SizeHint::with_exact(0), |loan| loan.incoming.size_hint())
     }
 }
 

@@ -98,7 +98,9 @@ impl Certificate {
 
 impl std::fmt::Debug for Certificate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Certificate").field("files", &self.files).finish_non_exhaustive()
+        f.debug_struct("Certificate")
+            .field("files", &self.files)
+            .finish_non_exhaustive()
     }
 }
 
@@ -117,7 +119,11 @@ fn acceptor(files: &Tls) -> Result<TlsAcceptor, String> {
         .map_err(|error| format!("cannot read {}: {error}", files.key.display()))?;
     let provider = Arc::new(ring::default_provider());
     let unusable = |error: &dyn std::fmt::Display| {
-        format!("{} and {} cannot be used: {error}", files.cert.display(), files.key.display())
+        format!(
+            "{} and {} cannot be used: {error}",
+            files.cert.display(),
+            files.key.display()
+        )
     };
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
@@ -127,10 +133,14 @@ fn acceptor(files: &Tls) -> Result<TlsAcceptor, String> {
         Some(path) => {
             let mut roots = RootCertStore::empty();
             for certificate in certificates(path)? {
-                roots.add(certificate).map_err(|error| format!("{} cannot be used: {error}", path.display()))?;
+                roots
+                    .add(certificate)
+                    .map_err(|error| format!("{} cannot be used: {error}", path.display()))?;
             }
             let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
-            builder.with_client_cert_verifier(verifier.map_err(|error| format!("{} cannot be used: {error}", path.display()))?)
+            builder.with_client_cert_verifier(
+                verifier.map_err(|error| format!("{} cannot be used: {error}", path.display()))?,
+            )
         }
     };
     let mut config = builder.with_single_cert(chain, key).map_err(|error| unusable(&error))?;
@@ -142,7 +152,10 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
     let all: Vec<_> = read.map_err(|error| format!("cannot read {}: {error}", path.display()))?;
     if all.is_empty() {
-        return Err(format!("there is no certificate in {}: it has to be PEM", path.display()));
+        return Err(format!(
+            "there is no certificate in {}: it has to be PEM",
+            path.display()
+        ));
     }
     Ok(all)
 }

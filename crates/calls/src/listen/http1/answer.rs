@@ -150,7 +150,10 @@ fn head(out: &mut BytesMut, parts: &http::response::Parts, body: &Body, form: Fo
         !is_ours && (has_length || name != header::CONTENT_LENGTH)
     });
     if !parts.headers.contains_key(header::DATE) && !switches {
-        put(out, format_args!("Date: {}\r\n", httpdate::HttpDate::from(SystemTime::now())));
+        put(
+            out,
+            format_args!("Date: {}\r\n", httpdate::HttpDate::from(SystemTime::now())),
+        );
     }
     let has_none = form.is_head || !has_length || status == StatusCode::NOT_MODIFIED;
     let said = parts.headers.get(header::CONTENT_LENGTH);
