@@ -35,9 +35,16 @@ async fn headers_keep_their_case_and_the_order_of_their_values() {
     let seen = front
         .ask("GET /a/../b%2F?x=%20 HTTP/1.1\r\nhOsT: a:1\r\nX-OWN: 1\r\nx-own: 2\r\nAccept: */*\r\nX-Own: 3\r\nConnection: close\r\n\r\n")
         .await;
-    assert!(seen.contains("GET /a/../b%2F?x=%20 HTTP/1.1\r\nhOsT: a:1\r\nX-OWN: 1\r\nx-own: 2\r\nX-Own: 3\r\nAccept: */*\r\n"), "{seen}");
-    let server =
-        Server::saying("HTTP/1.1 299 So So\r\nSET-cookie: a\r\ncontent-LENGTH: 0\r\nSet-Cookie: b\r\nServer: x\r\nDate: y\r\n\r\n").await;
+    assert!(
+        seen.contains(
+            "GET /a/../b%2F?x=%20 HTTP/1.1\r\nhOsT: a:1\r\nX-OWN: 1\r\nx-own: 2\r\nX-Own: 3\r\nAccept: */*\r\n"
+        ),
+        "{seen}"
+    );
+    let server = Server::saying(
+        "HTTP/1.1 299 So So\r\nSET-cookie: a\r\ncontent-LENGTH: 0\r\nSet-Cookie: b\r\nServer: x\r\nDate: y\r\n\r\n",
+    )
+    .await;
     let front = Front::to(server.upstream()).await;
     let answer = front.ask(GET).await;
     let wanted = "HTTP/1.1 299 So So\r\nSET-cookie: a\r\nSet-Cookie: b\r\ncontent-LENGTH: 0\r\nServer: x\r\nDate: y\r\nConnection: close\r\n\r\n";
@@ -56,7 +63,17 @@ async fn what_is_of_a_connection_stays_behind_and_ours_is_added() {
              traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\nAuthorization: Bearer x\r\n\r\n",
         )
         .await;
-    for gone in ["X-Hop", "Keep-Alive", "Proxy-", "Upgrade", "Connection: ", "gzip", "evil", "X-Forwarded-By: me", "b7ad6b7169203331"] {
+    for gone in [
+        "X-Hop",
+        "Keep-Alive",
+        "Proxy-",
+        "Upgrade",
+        "Connection: ",
+        "gzip",
+        "evil",
+        "X-Forwarded-By: me",
+        "b7ad6b7169203331",
+    ] {
         let body = seen.split_once("\r\n\r\n").unwrap().1;
         assert!(!body.contains(gone), "{gone}: {body}");
     }
@@ -73,19 +90,30 @@ async fn what_is_of_a_connection_stays_behind_and_ours_is_added() {
     ] {
         assert!(has_line(&seen, line), "{line}: {seen}");
     }
-    assert!(seen.contains("traceparent: 00-0af7651916cd43dd8448eb211c80319c-"), "{seen}");
+    assert!(
+        seen.contains("traceparent: 00-0af7651916cd43dd8448eb211c80319c-"),
+        "{seen}"
+    );
 }
 
 #[tokio::test]
 async fn a_trusted_proxy_is_believed_and_an_upstream_may_get_its_own_host() {
     let server = mirror().await;
-    let upstream = Upstream { host: HostHeader::Upstream, urls: vec![format!("{}/base/", server.url())], ..server.upstream() };
+    let upstream = Upstream {
+        host: HostHeader::Upstream,
+        urls: vec![format!("{}/base/", server.url())],
+        ..server.upstream()
+    };
     let trusted = TrustedProxies(vec!["127.0.0.0/8".parse().unwrap()]);
     let front = Front::trusting(upstream, trusted).await;
     let seen = front
         .ask("GET /x HTTP/1.1\r\nHost: a\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: b\r\nConnection: close\r\n\r\n")
         .await;
-    for line in [&format!("Host: 127.0.0.1:{}", server.port), "X-Forwarded-Proto: https", "X-Forwarded-Host: b"] {
+    for line in [
+        &format!("Host: 127.0.0.1:{}", server.port),
+        "X-Forwarded-Proto: https",
+        "X-Forwarded-Host: b",
+    ] {
         assert!(has_line(&seen, line), "{line}: {seen}");
     }
     assert!(seen.contains("GET /base/x HTTP/1.1"));
@@ -111,8 +139,14 @@ async fn connections_are_kept_on_both_sides() {
         client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
         assert!(client.until("\r\n\r\n0").await.starts_with("HTTP/1.1 200 OK"));
     }
-    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
-    assert_eq!(client.rest().await.matches("\r\n\r\n0").count(), 2, "pipelined requests are answered in order");
+    client
+        .send("GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        .await;
+    assert_eq!(
+        client.rest().await.matches("\r\n\r\n0").count(),
+        2,
+        "pipelined requests are answered in order"
+    );
 }
 
 #[tokio::test]
@@ -129,7 +163,10 @@ async fn trailers_pass_in_both_directions() {
     let answer = front
         .ask("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\nConnection: close\r\n\r\n5\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\n")
         .await;
-    assert!(answer.ends_with("\r\n\r\n3\r\nabc\r\n0\r\nx-own: 2\r\nx-more: 3\r\n\r\n"), "{answer}");
+    assert!(
+        answer.ends_with("\r\n\r\n3\r\nabc\r\n0\r\nx-own: 2\r\nx-more: 3\r\n\r\n"),
+        "{answer}"
+    );
     assert!(answer.contains("Trailer: X-Own"));
 }
 
@@ -148,7 +185,10 @@ async fn hints_come_before_the_answer() {
     let mut client = front.connect().await;
     client.send(GET).await;
     let hints = client.until("HTTP/1.1 102 Processing\r\n\r\n").await;
-    assert_eq!(hints, "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n");
+    assert_eq!(
+        hints,
+        "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n"
+    );
     assert!(client.rest().await.ends_with("\r\n\r\nok"));
     let old = front.ask("GET / HTTP/1.0\r\nHost: a\r\n\r\n").await;
     assert!(old.starts_with("HTTP/1.1 200 OK"), "HTTP/1.0 knows no hints: {old}");
@@ -163,7 +203,12 @@ async fn a_client_may_go_on_when_the_upstream_says_so() {
         assert!(head.contains("Expect: 100-continue"));
         tokio::time::sleep(Duration::from_millis(200)).await;
         let mut early = [0];
-        assert!(tokio::time::timeout(Duration::from_millis(50), stream.read(&mut early)).await.is_err(), "no body yet");
+        assert!(
+            tokio::time::timeout(Duration::from_millis(50), stream.read(&mut early))
+                .await
+                .is_err(),
+            "no body yet"
+        );
         stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await.unwrap();
         until(&mut stream, "hello").await;
         stream.write_all(OK.as_bytes()).await.unwrap();
@@ -191,7 +236,10 @@ async fn an_upstream_may_refuse_before_the_body_and_a_client_may_send_it_anyway(
     let mut client = front.connect().await;
     client.send(EXPECTING).await;
     let answer = client.rest().await;
-    assert!(answer.starts_with("HTTP/1.1 417 No\r\n") && answer.contains("Connection: close"), "{answer}");
+    assert!(
+        answer.starts_with("HTTP/1.1 417 No\r\n") && answer.contains("Connection: close"),
+        "{answer}"
+    );
 
     let server = Server::start(|mut stream, _| async move {
         until(&mut stream, "hello").await;
@@ -242,7 +290,10 @@ async fn an_upstream_of_http_1_0_ends_its_body_with_the_connection() {
     let answer = front.ask(GET).await;
     assert!(answer.ends_with("a\r\nto the end\r\n0\r\n\r\n"), "{answer}");
     let answer = front.ask("GET / HTTP/1.0\r\n\r\n").await;
-    assert!(answer.contains("Connection: close") && answer.ends_with("\r\n\r\nto the end"), "{answer}");
+    assert!(
+        answer.contains("Connection: close") && answer.ends_with("\r\n\r\nto the end"),
+        "{answer}"
+    );
 }
 
 #[tokio::test]
@@ -266,8 +317,14 @@ async fn a_websocket_passes() {
         .send("GET /ws HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\n\r\nhello")
         .await;
     let head = client.until("\r\n\r\n").await;
-    assert!(head.starts_with("HTTP/1.1 101 Switching Protocols\r\n") && head.contains("Sec-WebSocket-Accept: y"), "{head}");
-    assert!(head.to_ascii_lowercase().contains("connection: upgrade") && head.to_ascii_lowercase().contains("upgrade: websocket"));
+    assert!(
+        head.starts_with("HTTP/1.1 101 Switching Protocols\r\n") && head.contains("Sec-WebSocket-Accept: y"),
+        "{head}"
+    );
+    assert!(
+        head.to_ascii_lowercase().contains("connection: upgrade")
+            && head.to_ascii_lowercase().contains("upgrade: websocket")
+    );
     assert_eq!(client.until("hello").await, "hihello");
     client.0.shutdown().await.unwrap();
     assert_eq!(client.rest().await, "bye");
@@ -277,7 +334,10 @@ async fn a_websocket_passes() {
 async fn an_answer_may_come_before_the_request_is_whole() {
     let server = Server::start(|mut stream, _| async move {
         until(&mut stream, "one").await;
-        stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nONE\r\n").await.unwrap();
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nONE\r\n")
+            .await
+            .unwrap();
         until(&mut stream, "two").await;
         stream.write_all(b"3\r\nTWO\r\n0\r\n\r\n").await.unwrap();
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -285,7 +345,9 @@ async fn an_answer_may_come_before_the_request_is_whole() {
     .await;
     let front = Front::to(server.upstream()).await;
     let mut client = front.connect().await;
-    client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n").await;
+    client
+        .send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n")
+        .await;
     client.until("3\r\nONE\r\n").await;
     client.send("3\r\ntwo\r\n0\r\n\r\n").await;
     client.until("3\r\nTWO\r\n0\r\n\r\n").await;

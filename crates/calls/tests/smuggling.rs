@@ -22,7 +22,11 @@ fn corpus() -> Vec<Case> {
     for line in text.lines() {
         if let Some(head) = line.strip_prefix("== ") {
             let (name, wanted) = head.split_once(" -> ").expect("a name and what is wanted");
-            cases.push(Case { name, wanted, request: Vec::new() });
+            cases.push(Case {
+                name,
+                wanted,
+                request: Vec::new(),
+            });
         } else if let (false, Some(case)) = (line.starts_with('#'), cases.last_mut()) {
             case.request.extend(unescaped(line));
         }
@@ -73,7 +77,9 @@ async fn what_could_be_read_in_two_ways_is_refused_before_it_is_passed_on() {
         let mut client = front.connect().await;
         client.send(&case.request).await;
         let mut answer = vec![0; 4096];
-        let read = timeout(SOON, client.0.read(&mut answer)).await.unwrap_or_else(|_| panic!("{}: no answer", case.name));
+        let read = timeout(SOON, client.0.read(&mut answer))
+            .await
+            .unwrap_or_else(|_| panic!("{}: no answer", case.name));
         let answer = String::from_utf8_lossy(&answer[..read.unwrap()]).into_owned();
         let seen = String::from_utf8_lossy(&seen.lock().unwrap()).into_owned();
         match case.wanted.strip_prefix("pass ") {
@@ -86,7 +92,12 @@ async fn what_could_be_read_in_two_ways_is_refused_before_it_is_passed_on() {
                 assert!(answer.starts_with("HTTP/1.1 200 "), "{}: {answer}", case.name);
                 let lines = seen.split("\r\n").filter(|seen| *seen == line).count();
                 assert_eq!(lines, 1, "{}: {line:?} in {seen}", case.name);
-                assert_eq!(seen.matches("X-Forst-Sidecar").count(), 1, "{}: one request: {seen}", case.name);
+                assert_eq!(
+                    seen.matches("X-Forst-Sidecar").count(),
+                    1,
+                    "{}: one request: {seen}",
+                    case.name
+                );
             }
         }
     }

@@ -60,8 +60,11 @@ pub(super) async fn serve<H: Handle>(
 enum Next {
     Request(Reader),
     Over,
-    /// The connection has to be broken off.
-    Broken,
+    /// An answer was not finished.
+    Broken {
+        /// Whether the connection has to end in another way than by its end.
+        would_pass: bool,
+    },
     TakenOver(Takeover, Reader),
 }
 
@@ -86,8 +89,10 @@ impl<H: Handle> Connection<H> {
             match self.exchange(head, reader, drain).await? {
                 Next::Request(back) => reader = back,
                 Next::Over => return Ok(()),
-                Next::Broken => {
-                    self.writer.abort();
+                Next::Broken { would_pass } => {
+                    if would_pass {
+                        self.writer.abort();
+                    }
                     return Ok(());
                 }
                 Next::TakenOver(takeover, reader) => {
@@ -168,7 +173,7 @@ impl<H: Handle> Connection<H> {
             .and_then(|_| answer.extensions().get::<Takeover>().cloned());
         match self.answer(answer, Form { keep_alive, ..form }, &mut line).await? {
             // The line is dropped here, and so both halves are: the other end learns that this was not the end.
-            Sent::Broken => Ok(Next::Broken),
+            Sent::Broken { would_pass } => Ok(Next::Broken { would_pass }),
             Sent::Whole { keep_alive } => match (line.back().await, takeover) {
                 (Loan::Home(reader), Some(takeover)) => Ok(Next::TakenOver(takeover, reader)),
                 (Loan::Home(reader), None) if keep_alive => Ok(Next::Request(reader)),

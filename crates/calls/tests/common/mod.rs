@@ -104,7 +104,9 @@ impl Client {
     pub(crate) async fn rest(&mut self) -> String {
         let mut all = Vec::new();
         // A reset is an end as well.
-        let _ = timeout(SOON, self.0.read_to_end(&mut all)).await.expect("the connection does not end");
+        let _ = timeout(SOON, self.0.read_to_end(&mut all))
+            .await
+            .expect("the connection does not end");
         String::from_utf8_lossy(&all).into_owned()
     }
 
@@ -186,7 +188,12 @@ impl Drop for Server {
 
 /// A port that nobody listens on.
 pub(crate) async fn nobody() -> u16 {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
+    TcpListener::bind("127.0.0.1:0")
+        .await
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
 }
 
 pub(crate) const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";

@@ -34,8 +34,11 @@ pub(super) enum Sent {
         /// Whether another request may follow.
         keep_alive: bool,
     },
-    /// Its body broke off, or the client has left: the connection has to be broken off too.
-    Broken,
+    /// Its body broke off, or the client has left: the connection has to end.
+    Broken {
+        /// Whether the end of the connection would be taken for that of the body.
+        would_pass: bool,
+    },
 }
 
 /// What the head of an answer says about its body.
@@ -66,26 +69,28 @@ impl<H> Connection<H> {
                     tokio::select! {
                         biased;
                         frame = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)) => frame,
-                        () = line.gone() => return Ok(broken_off("the client has left")),
+                        () = line.gone() => return Ok(Sent::Broken { would_pass: false }),
                     }
                 }
             };
             match frame.transpose() {
                 Ok(Some(frame)) => {
                     if !self.part(frame, &mut framing) {
-                        return Ok(broken_off("the body is longer than its head says"));
+                        return Ok(self.broken_off("the body is longer than its head says", &framing).await);
                     }
                     if self.writer.is_full() {
                         self.writer.drain().await?;
                     }
                 }
                 Ok(None) if framing.left.unwrap_or(0) > 0 => {
-                    return Ok(broken_off("the body is shorter than its head says"));
+                    return Ok(self
+                        .broken_off("the body is shorter than its head says", &framing)
+                        .await);
                 }
                 Ok(None) => break,
                 Err(error) => {
                     debug!(%error, "the body of an answer broke off");
-                    return Ok(Sent::Broken);
+                    return Ok(self.broken_off("the body broke off", &framing).await);
                 }
             }
             if body.is_end_stream() && framing.left.unwrap_or(0) == 0 {
@@ -120,11 +125,14 @@ impl<H> Connection<H> {
         }
         true
     }
-}
 
-fn broken_off(why: &'static str) -> Sent {
-    debug!(why, "an answer is not finished");
-    Sent::Broken
+    /// Lets go what waits, as far as the client takes it at once.
+    async fn broken_off(&mut self, why: &'static str, framing: &Framing) -> Sent {
+        debug!(why, "an answer is not finished");
+        let _ = std::future::poll_fn(|cx| Poll::Ready(self.writer.poll_drain(cx))).await;
+        let would_pass = framing.form == BodyForm::Plain && framing.left.is_none();
+        Sent::Broken { would_pass }
+    }
 }
 
 impl Framing {
