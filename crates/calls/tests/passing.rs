@@ -1,4 +1,5 @@
 //! What goes through the proxy is what came.
+#![expect(clippy::unwrap_used, reason = "a test ends where it is surprised")]
 
 mod common;
 
@@ -304,10 +305,10 @@ async fn a_websocket_passes() {
         assert!(head.contains("Sec-WebSocket-Key: x"));
         let answer = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: y\r\n\r\nhi";
         stream.write_all(answer.as_bytes()).await.unwrap();
-        let mut heard = [0; 5];
-        stream.read_exact(&mut heard).await.unwrap();
-        stream.write_all(&heard).await.unwrap();
-        assert_eq!(stream.read(&mut heard).await.unwrap(), 0, "the client's end is passed on");
+        let mut said = [0; 5];
+        stream.read_exact(&mut said).await.unwrap();
+        stream.write_all(&said).await.unwrap();
+        assert_eq!(stream.read(&mut said).await.unwrap(), 0, "the client's end is passed on");
         stream.write_all(b"bye").await.unwrap();
     })
     .await;

@@ -1,4 +1,5 @@
 //! Every request of the corpus is refused before anything of it is passed on, or passed on as one request.
+#![expect(clippy::unwrap_used, reason = "a test ends where it is surprised")]
 
 mod common;
 

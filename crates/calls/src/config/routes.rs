@@ -38,7 +38,7 @@ impl Route {
     pub fn check<'a>(&self, upstreams: impl Iterator<Item = &'a str> + Clone, findings: &mut Findings) {
         match (&self.path, &self.prefix) {
             (Some(_), Some(_)) => {
-                findings.error("prefix", "the route has both `path` and `prefix`", "keep one of them")
+                findings.error("prefix", "the route has both `path` and `prefix`", "keep one of them");
             }
             (None, None) => findings.error("", "the route has no path", "write `path: /x` or `prefix: /x`"),
             (Some(path), None) => check_path("path", path, findings),

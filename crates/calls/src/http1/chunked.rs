@@ -156,8 +156,11 @@ mod tests {
 
     use super::*;
 
+    /// A body, its trailers, and what comes after it.
+    type All = (Vec<u8>, Option<HeaderMap>, Vec<u8>);
+
     /// All of a body, fed in steps, and what is left of the bytes.
-    fn all(bytes: &[u8], step: usize) -> Result<(Vec<u8>, Option<HeaderMap>, Vec<u8>), &'static str> {
+    fn all(bytes: &[u8], step: usize) -> Result<All, &'static str> {
         let (mut chunked, mut buffer, mut body) = (Chunked::default(), BytesMut::new(), Vec::new());
         let mut pieces = bytes.chunks(step);
         loop {

@@ -35,11 +35,11 @@ pub(crate) struct NotHttp(pub(crate) &'static str);
 impl Reply {
     /// Reads a whole head; `kept` says which fields go on, knowing the words of `Connection`.
     pub(crate) fn read(
-        text: Bytes,
+        text: &Bytes,
         request: &Method,
         kept: impl Fn(&HeaderName, &Fields) -> bool,
     ) -> Result<Self, NotHttp> {
-        let (first, from) = line(&text, 0, LineEnd::Lenient).map_err(NotHttp)?;
+        let (first, from) = line(text, 0, LineEnd::Lenient).map_err(NotHttp)?;
         let (version, status, reason) = first_line(first)?;
         let reason = Reason(text.slice_ref(reason));
         let fields = Fields::read(text.clone(), from, LineEnd::Lenient).map_err(NotHttp)?;
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     fn read(text: &'static str) -> Result<Reply, NotHttp> {
-        Reply::read(Bytes::from_static(text.as_bytes()), &Method::GET, |_, _| true)
+        Reply::read(&Bytes::from_static(text.as_bytes()), &Method::GET, |_, _| true)
     }
 
     #[test]
@@ -111,7 +111,7 @@ mod tests {
         assert!(matches!(reply.body, Decoder::UntilClose) && !reply.keep_alive);
         assert!(read("HTTP/1.1 204\r\n\r\n").unwrap().body.is_done());
         let head = Bytes::from_static(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n");
-        assert!(Reply::read(head, &Method::HEAD, |_, _| true).unwrap().body.is_done());
+        assert!(Reply::read(&head, &Method::HEAD, |_, _| true).unwrap().body.is_done());
     }
 
     #[test]

@@ -42,8 +42,8 @@ pub(crate) struct Refusal {
 
 impl Head {
     /// Reads a whole head, with the empty line that ends it.
-    pub(crate) fn read(text: Bytes) -> Result<Self, Refusal> {
-        let (first, from) = line(&text, 0, LineEnd::Strict)?;
+    pub(crate) fn read(text: &Bytes) -> Result<Self, Refusal> {
+        let (first, from) = line(text, 0, LineEnd::Strict)?;
         let (method, target, version) = first_line(first)?;
         let target = text.slice_ref(target);
         let fields = Fields::read(text.clone(), from, LineEnd::Strict)?;
@@ -247,7 +247,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Head, Refusal> {
-        Head::read(Bytes::copy_from_slice(text.as_bytes()))
+        Head::read(&Bytes::copy_from_slice(text.as_bytes()))
     }
 
     fn status(text: &str) -> u16 {

@@ -118,7 +118,7 @@ impl<H: Handle> Connection<H> {
             }
         }
         match timeout(HEAD_TIME, reader.head(LineEnd::Strict)).await {
-            Ok(Ok(text)) => Some(Head::read(text)),
+            Ok(Ok(text)) => Some(Head::read(&text)),
             Ok(Err(HeadError::Refused(too_large))) => Some(Err(too_large.into())),
             Ok(Err(HeadError::Closed | HeadError::Broken(_))) => None,
             Err(_) => Some(Err(Refusal::LATE)),

@@ -92,7 +92,7 @@ struct SocketFile(PathBuf);
 /// Before the next try where the system is short of something.
 const PAUSE: Duration = Duration::from_millis(100);
 /// How long a connection may be silent before the system asks whether its other end is still there.
-const KEEPALIVE: Duration = Duration::from_secs(60);
+const KEEPALIVE: Duration = Duration::from_mins(1);
 
 impl Listener {
     /// Binds an address; one that is encrypted needs `tls`.

@@ -108,6 +108,12 @@ impl AnswerBody {
         self.incoming = None;
     }
 
+    fn late(&mut self, reason: &'static str) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.fail(reason);
+        let error = io::Error::new(io::ErrorKind::TimedOut, reason);
+        Poll::Ready(Some(Err(error.into())))
+    }
+
     /// Ready when it has been silent for too long.
     fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<&'static str> {
         if self.idle.is_none() && self.deadline.is_none() {
@@ -166,6 +172,9 @@ impl http_body::Body for AnswerBody {
                 this.is_waiting = false;
                 if incoming.is_done() {
                     this.finish();
+                } else if this.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                    // One that always has more to give never waits for the alarm.
+                    return this.late("total_timeout");
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
@@ -179,9 +188,7 @@ impl http_body::Body for AnswerBody {
             }
             Poll::Pending => {
                 let reason = ready!(this.poll_alarm(cx));
-                this.fail(reason);
-                let error = io::Error::new(io::ErrorKind::TimedOut, reason);
-                Poll::Ready(Some(Err(error.into())))
+                this.late(reason)
             }
         }
     }

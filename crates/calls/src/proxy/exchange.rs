@@ -79,7 +79,7 @@ async fn head(reader: &mut Reader, upload: &mut Upload, terms: Terms<'_>) -> Res
             },
             text = std::future::poll_fn(|cx| reader.poll_head(cx, &mut scanner)) => {
                 let text = text.map_err(|error| broken(error, has_answered || scanner.has_begun()))?;
-                let reply = Reply::read(text, terms.method, headers::goes_down).map_err(|why| Failure::NotHttp(why.0))?;
+                let reply = Reply::read(&text, terms.method, headers::goes_down).map_err(|why| Failure::NotHttp(why.0))?;
                 if !reply.status.is_informational() || reply.status == 101 {
                     return finished(reply, terms);
                 }

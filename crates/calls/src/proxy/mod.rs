@@ -3,7 +3,7 @@
 //! ```text
 //! Proxy (what there is) -> Passage (one route's way to one upstream) -> call(request) -> answer
 //!
-//! a call:  upstream (which address: balance, breaker) -> pool | connect -> exchange (upload and head at once) -> answer (the body)
+//! call:  upstream (which address: balance, breaker) -> pool | connect -> exchange (upload and head at once) -> answer (the body)
 //! ```
 //!
 //! The one rule: nothing is held back and nothing made up. Bodies go on as they come and as fast as the other side takes them; a
@@ -17,6 +17,7 @@ mod address;
 mod answer;
 mod balance;
 mod budget;
+mod call;
 mod connect;
 mod exchange;
 mod failure;

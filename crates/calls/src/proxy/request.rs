@@ -62,7 +62,7 @@ impl Forwarding<'_> {
         out.extend_from_slice(base.as_bytes());
         let target = self.target.as_str();
         // Of a base alone nothing is asked with a slash at its end.
-        if !(target == "*" && !base.is_empty()) {
+        if target != "*" || base.is_empty() {
             out.extend_from_slice(target.as_bytes());
         }
     }

@@ -53,16 +53,9 @@ fn decoded(path: &str) -> Cow<'_, str> {
         let (before, escape) = rest.split_at(at);
         whole.push_str(before);
         let plain = escape.get(1..3).and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        match plain.filter(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(byte)) {
-            Some(byte) => {
-                whole.push(char::from(byte));
-                rest = &escape[3..];
-            }
-            None => {
-                whole.push('%');
-                rest = &escape[1..];
-            }
-        }
+        let plain = plain.filter(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(byte));
+        whole.push(plain.map_or('%', char::from));
+        rest = &escape[if plain.is_some() { 3 } else { 1 }..];
     }
     whole.push_str(rest);
     Cow::Owned(whole)

@@ -5,11 +5,12 @@ use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
 
 use calls::{
     Body,
-    config::{TrustedProxies, Upstream},
+    config::{Breaker, Off, Timeouts, TrustedProxies, Upstream},
     listen::{Address, Listener, Peer},
     proxy::{Proxy, ProxyParts},
 };
 use chassis::{
+    config::Duration as Wait,
     lifecycle::Drain,
     telemetry::{Exposition, Metrics, traces::Tracer},
 };
@@ -198,3 +199,41 @@ pub(crate) async fn nobody() -> u16 {
 
 pub(crate) const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
 pub(crate) const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+/// One without much patience, and without a breaker.
+pub(crate) fn hurried(upstream: Upstream) -> Upstream {
+    Upstream {
+        timeouts: Timeouts {
+            connect: Wait::from_millis(300),
+            headers: Wait::from_millis(300),
+            idle: Wait::from_millis(300),
+            total: Wait::ZERO,
+        },
+        breaker: Breaker::Off(Off::Off),
+        ..upstream
+    }
+}
+
+/// A server that hears out the head, says these bytes, and then waits.
+pub(crate) async fn stalling(answer: &'static str) -> Server {
+    Server::start(move |mut stream, _| async move {
+        until(&mut stream, "\r\n\r\n").await;
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        let mut rest = Vec::new();
+        let _ = stream.read_to_end(&mut rest).await;
+    })
+    .await
+}
+
+/// Whether an answer is this error.
+pub(crate) fn is(answer: &str, status: u16, error: &str) {
+    assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{status}: {answer}");
+    assert!(
+        answer.contains("Content-Type: application/json") || answer.contains("content-type: application/json"),
+        "{answer}"
+    );
+    assert!(
+        answer.ends_with(&format!("\r\n\r\n{{\"error\":\"{error}\"}}")),
+        "{answer}"
+    );
+}
