@@ -491,3 +491,32 @@ async fn a_handler_that_does_not_read_the_body_has_its_answer_heard() {
         "no 100 for what is not read"
     );
 }
+
+#[tokio::test]
+async fn a_handler_that_reads_the_body_lets_the_client_go_on() {
+    let drain = chassis::lifecycle::Drain::new();
+    let listener = bind("http://127.0.0.1:0", None).await.unwrap();
+    let Address::Tcp { port, .. } = listener.address() else {
+        unreachable!()
+    };
+    let handle = |request: http::Request<Body>, _| async move {
+        let body = http_body_util::BodyExt::collect(request.into_body()).await.unwrap();
+        http::Response::new(Body::from(body.to_bytes()))
+    };
+    drain.spawn("listener", listener.run(Arc::new(handle), drain.clone()));
+    let mut client = common::Client(TcpStream::connect(("127.0.0.1", port)).await.unwrap());
+    client
+        .send("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
+        .await;
+    assert_eq!(client.until("\r\n\r\n").await, "HTTP/1.1 100 Continue\r\n\r\n");
+    client.send("hello").await;
+    client.until("\r\n\r\nhello").await;
+    client
+        .send("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\nhello")
+        .await;
+    let answer = client.until("\r\n\r\nhello").await;
+    assert!(
+        answer.starts_with("HTTP/1.1 200 OK"),
+        "who sends at once waits for nothing: {answer}"
+    );
+}

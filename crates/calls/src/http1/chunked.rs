@@ -143,7 +143,7 @@ fn hopeless(start: &[u8]) -> bool {
 fn trailers(text: Bytes) -> Result<Step, &'static str> {
     debug_assert!(text.len() <= MAX_HEAD);
     let fields = Fields::read(text, 0, LineEnd::Strict)?;
-    let (map, _) = fields.map(|name| !is_framing(name))?;
+    let map = fields.map(|name| !is_framing(name))?;
     debug_assert!(map.len() <= MAX_FIELDS + 1);
     Ok(Step::End(Some(map).filter(|map| !map.is_empty())))
 }

@@ -14,9 +14,9 @@ pub(crate) struct Fields {
 
 /// Where a name and its value stand.
 #[derive(Debug, Clone, Copy)]
-struct Place {
-    name: (u32, u32),
-    value: (u32, u32),
+pub(super) struct Place {
+    pub(super) name: (u32, u32),
+    pub(super) value: (u32, u32),
 }
 
 /// Why lines are no fields, in a person's words.
@@ -53,13 +53,12 @@ impl Fields {
             .map(|(_, value)| value)
     }
 
-    /// Those fields whose name is wanted, as a map, and how their names were written.
+    /// Those fields whose name is wanted, as a map.
     ///
     /// # Errors
     /// A value with a control character.
-    pub(crate) fn map(&self, wanted: impl Fn(&HeaderName) -> bool) -> Result<(HeaderMap, Spelling), BadField> {
+    pub(crate) fn map(&self, wanted: impl Fn(&HeaderName) -> bool) -> Result<HeaderMap, BadField> {
         let mut map = HeaderMap::with_capacity(self.places.len());
-        let mut spelt = Vec::with_capacity(self.places.len());
         for place in &self.places {
             let name = HeaderName::from_bytes(self.at(place.name)).map_err(|_| BAD_NAME)?;
             if !wanted(&name) {
@@ -68,10 +67,14 @@ impl Fields {
             let (from, to) = place.value;
             let value = HeaderValue::from_maybe_shared(self.text.slice(from as usize..to as usize))
                 .map_err(|_| "a header has a control character in its value")?;
-            spelt.push(place.name);
             map.append(name, value);
         }
-        Ok((map, Spelling::new(self.text.clone(), spelt)))
+        Ok(map)
+    }
+
+    /// How they were written.
+    pub(crate) fn into_spelling(self) -> Spelling {
+        Spelling::new(self.text, self.places)
     }
 
     fn at(&self, (from, to): (u32, u32)) -> &[u8] {

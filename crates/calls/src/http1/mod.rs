@@ -24,7 +24,7 @@ pub(crate) use fields::{Fields, has_token, tokens};
 pub(crate) use framing::{BadBody, Decoded, Decoder};
 pub(crate) use incoming::{Incoming, ReadError};
 pub(crate) use reader::{HeadError, Reader};
-pub(crate) use reply::{Reason, Reply};
+pub(crate) use reply::Reply;
 pub(crate) use request::{Head, Refusal, is_host};
 pub(crate) use scan::{LineEnd, Scan, Scanner, TooLarge};
 pub(crate) use spelling::Spelling;

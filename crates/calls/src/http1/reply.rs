@@ -12,7 +12,6 @@ use super::{Decoder, Fields, LineEnd, Spelling, fields::line, framing, tokens};
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: StatusCode,
-    pub(crate) reason: Reason,
     pub(crate) headers: HeaderMap,
     pub(crate) spelling: Spelling,
     /// Its body, yet to be read.
@@ -22,10 +21,6 @@ pub(crate) struct Reply {
     /// What it switches to, where its status is 101.
     pub(crate) upgrade: Option<Bytes>,
 }
-
-/// The words after a status; goes along in the extensions of an answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Reason(pub(crate) Bytes);
 
 /// Why bytes are no reply, in a person's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -41,7 +36,7 @@ impl Reply {
     ) -> Result<Self, NotHttp> {
         let (first, from) = line(text, 0, LineEnd::Lenient).map_err(NotHttp)?;
         let (version, status, reason) = first_line(first)?;
-        let reason = Reason(text.slice_ref(reason));
+        let reason = text.slice_ref(reason);
         let fields = Fields::read(text.clone(), from, LineEnd::Lenient).map_err(NotHttp)?;
         let has_none = request == Method::HEAD || status.is_informational() || [204, 304].contains(&status.as_u16());
         // Even where there is none, its length has to be one.
@@ -60,12 +55,11 @@ impl Reply {
             .values(&header::UPGRADE)
             .next()
             .map(|value| text.slice_ref(value));
-        let (headers, spelling) = fields.map(|name| kept(name, &fields)).map_err(NotHttp)?;
+        let headers = fields.map(|name| kept(name, &fields)).map_err(NotHttp)?;
         Ok(Self {
             status,
-            reason,
             headers,
-            spelling,
+            spelling: fields.into_spelling().with_reason(reason),
             body,
             keep_alive,
             upgrade,
@@ -105,7 +99,10 @@ mod tests {
     #[test]
     fn a_reply_says_how_long_it_is_and_whether_more_may_follow() {
         let reply = read("HTTP/1.1 404 Nicht da\r\nContent-Length: 5\r\n\r\n").unwrap();
-        assert_eq!((reply.status.as_u16(), &reply.reason.0[..]), (404, &b"Nicht da"[..]));
+        assert_eq!(
+            (reply.status.as_u16(), reply.spelling.reason()),
+            (404, Some(&b"Nicht da"[..]))
+        );
         assert!(matches!(reply.body, Decoder::Length(5)) && reply.keep_alive);
         let reply = read("HTTP/1.0 200 OK\nServer: old\n\n").unwrap();
         assert!(matches!(reply.body, Decoder::UntilClose) && !reply.keep_alive);

@@ -48,7 +48,7 @@ impl Head {
         let target = text.slice_ref(target);
         let fields = Fields::read(text.clone(), from, LineEnd::Strict)?;
         let body = framing::of_request(&fields, version)?;
-        let (mut headers, spelling) = fields.map(|_| true)?;
+        let mut headers = fields.map(|_| true)?;
         let authority = host(&headers, version)?;
         let (uri, named) = read_target(&method, target)?;
         if let Some(named) = named {
@@ -69,7 +69,7 @@ impl Head {
             uri,
             version,
             headers,
-            spelling,
+            spelling: fields.into_spelling(),
             body,
             keep_alive,
             expects,
@@ -244,6 +244,8 @@ pub(crate) fn is_framing(name: &HeaderName) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn read(text: &str) -> Result<Head, Refusal> {
@@ -252,6 +254,41 @@ mod tests {
 
     fn status(text: &str) -> u16 {
         read(text).map_or_else(|refusal| refusal.status.as_u16(), |_| 200)
+    }
+
+    proptest! {
+        #[test]
+        fn any_head_is_read_or_refused_and_what_is_read_is_framed_in_one_way(
+            lines in prop::collection::vec(
+                prop_oneof![
+                    Just("Content-Length: 5"),
+                    Just("Content-Length: 6"),
+                    Just("Transfer-Encoding: chunked"),
+                    Just("transfer-encoding:\tgzip"),
+                    Just("Host: a"),
+                    Just(" folded"),
+                    Just("X : y"),
+                    Just("X: \0"),
+                    Just("X: y"),
+                ],
+                0..6,
+            ),
+            noise in "\\PC{0,20}",
+        ) {
+            let text = format!("POST /{noise} HTTP/1.1\r\n{}\r\n\r\n", lines.join("\r\n"));
+            if let Ok(head) = read(&text) {
+                let count = |name: &str| lines.iter().filter(|line| line.to_ascii_lowercase().starts_with(name)).count();
+                prop_assert!(count("content-length") + count("transfer-encoding") <= 1);
+                prop_assert_eq!(count("host"), 1);
+                prop_assert!(!lines.iter().any(|line| line.contains('\0') || line.starts_with(' ') || line.contains(" :")));
+                prop_assert_eq!(head.uri.to_string(), format!("/{noise}"));
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = Head::read(&Bytes::from(bytes));
+        }
     }
 
     #[test]

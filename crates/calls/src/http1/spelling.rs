@@ -1,13 +1,17 @@
-//! How the names of a head were written, for whoever writes them again. Pure.
+//! How a head was written, for whoever writes it again. Pure.
 
 use bytes::Bytes;
 use http::HeaderName;
 
-/// The names of the fields of a head as they were written, in their order; goes along in the extensions of a message.
+use super::fields::Place;
+
+/// The names of the fields of a head as they were written, in their order, and the words after the status of a reply; goes along in
+/// the extensions of a message.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Spelling {
     text: Bytes,
-    names: Box<[(u32, u32)]>,
+    places: Vec<Place>,
+    reason: Option<Bytes>,
 }
 
 /// Gives the names out again; each of them once.
@@ -19,11 +23,25 @@ pub(crate) struct Speller<'a> {
 }
 
 impl Spelling {
-    pub(super) fn new(text: Bytes, names: Vec<(u32, u32)>) -> Self {
+    pub(super) fn new(text: Bytes, places: Vec<Place>) -> Self {
         Self {
             text,
-            names: names.into_boxed_slice(),
+            places,
+            reason: None,
         }
+    }
+
+    /// The same with these words after the status.
+    pub(super) fn with_reason(self, reason: Bytes) -> Self {
+        Self {
+            reason: Some(reason),
+            ..self
+        }
+    }
+
+    /// The words after the status.
+    pub(crate) fn reason(&self) -> Option<&[u8]> {
+        self.reason.as_deref()
     }
 
     pub(crate) fn speller(&self) -> Speller<'_> {
@@ -35,7 +53,7 @@ impl Spelling {
     }
 
     fn name(&self, index: usize) -> &[u8] {
-        let (from, to) = self.names[index];
+        let (from, to) = self.places[index].name;
         &self.text[from as usize..to as usize]
     }
 }
@@ -46,7 +64,7 @@ impl<'a> Speller<'a> {
     where
         'a: 'b,
     {
-        let count = self.spelling.names.len().min(self.given.len() * 64);
+        let count = self.spelling.places.len().min(self.given.len() * 64);
         // Mostly they are asked for in their own order.
         for offset in 0..count {
             let index = (self.next + offset) % count;
@@ -69,7 +87,8 @@ mod tests {
     #[test]
     fn each_spelling_is_given_once_and_in_order() {
         let text = Bytes::from_static(b"X-a x-A OTHER");
-        let spelling = Spelling::new(text, vec![(0, 3), (4, 7), (8, 13)]);
+        let place = |name| Place { name, value: (0, 0) };
+        let spelling = Spelling::new(text, [(0, 3), (4, 7), (8, 13)].map(place).to_vec());
         let mut speller = spelling.speller();
         let (a, other, none) = (
             HeaderName::from_static("x-a"),

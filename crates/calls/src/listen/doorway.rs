@@ -35,6 +35,8 @@ pub(super) struct Rewound {
 
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
+/// How long a connection without a word is kept once the drain has begun.
+const LAST_WORD: Duration = Duration::from_millis(250);
 /// What a client of HTTP/2 says first.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// The least space for what comes first.
@@ -70,7 +72,7 @@ pub(super) async fn come_in<H: Handle>(
     let spoken = tokio::select! {
         biased;
         spoken = timeout(http1::HEAD_TIME, speaks_2(&mut socket, &mut begun)) => spoken,
-        () = drain.begun() => return Ok(()),
+        () = silence(&drain) => return Ok(()),
     };
     match spoken {
         Ok(Ok(true)) => {
@@ -89,6 +91,13 @@ pub(super) async fn come_in<H: Handle>(
         Ok(Err(error)) => Err(error),
         Err(_) => Err(io::ErrorKind::TimedOut.into()),
     }
+}
+
+/// Waits until nobody who has just connected is waited for any longer.
+async fn silence(drain: &Drain) {
+    drain.begun().await;
+    // What was sent before is on its way.
+    tokio::time::sleep(LAST_WORD).await;
 }
 
 /// Whether HTTP/2 is spoken; reads until that is known. A connection that ends before speaks nothing.

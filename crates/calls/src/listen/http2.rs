@@ -18,7 +18,7 @@ use tracing::debug;
 use super::{Expectation, Handle, Interim, Peer, doorway::Rewound, interim::Said, refusal};
 use crate::{
     Body,
-    http1::{MAX_HEAD, Reason as Words, Spelling},
+    http1::{MAX_HEAD, Spelling},
 };
 
 /// What a client may send of one body before it is read.
@@ -139,7 +139,6 @@ fn say(respond: &mut SendResponse<Bytes>, said: Said) {
 async fn send(answer: Response<Body>, mut respond: SendResponse<Bytes>, is_head: bool) -> Result<(), h2::Error> {
     let (mut parts, mut body) = answer.into_parts();
     strip(&mut parts.headers);
-    parts.extensions.remove::<Words>();
     parts.extensions.remove::<Spelling>();
     if !parts.headers.contains_key(header::DATE) {
         let date = httpdate::fmt_http_date(std::time::SystemTime::now());

@@ -13,7 +13,7 @@ use std::{
 use chassis::lifecycle::Drain;
 use http::{Request, Response};
 use socket2::{SockRef, TcpKeepalive};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tracing::{debug, warn};
 
 use super::{
@@ -133,7 +133,8 @@ impl Listener {
         address
     }
 
-    /// Serves until the drain begins. What is being answered then is finished; connections without a request are closed.
+    /// Serves until the drain begins. What is being answered then is finished, and so is what has been asked by those who had
+    /// connected; connections without a request are closed.
     ///
     /// # Cancellation
     /// Dropping the future stops taking connections; those that are there go on under the drain.
@@ -151,6 +152,9 @@ impl Listener {
                     tokio::time::sleep(PAUSE).await;
                 }
             }
+        }
+        while let Ok((guest, origin)) = self.door.accept_now() {
+            self.receive(guest, origin, &handle, &drain);
         }
     }
 
@@ -177,11 +181,7 @@ impl Door {
         match self {
             Self::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
-                let keepalive = TcpKeepalive::new().with_time(KEEPALIVE);
-                // Without them it is slower, or a dead peer is noticed later; nothing else.
-                let _ = stream.set_nodelay(true);
-                let _ = SockRef::from(&stream).set_tcp_keepalive(&keepalive);
-                Ok((Guest::Tcp(stream), Origin::Tcp(peer)))
+                Ok((prepared(stream), Origin::Tcp(peer)))
             }
             Self::Unix { listener, .. } => {
                 let (stream, _) = listener.accept().await?;
@@ -189,6 +189,31 @@ impl Door {
             }
         }
     }
+
+    /// Who has connected already; the system is asked itself, as the runtime may not have heard of them yet.
+    fn accept_now(&self) -> io::Result<(Guest, Origin)> {
+        match self {
+            Self::Tcp(listener) => {
+                let (socket, peer) = SockRef::from(listener).accept()?;
+                socket.set_nonblocking(true)?;
+                let peer = peer.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
+                Ok((prepared(TcpStream::from_std(socket.into())?), Origin::Tcp(peer)))
+            }
+            Self::Unix { listener, .. } => {
+                let (socket, _) = SockRef::from(listener).accept()?;
+                socket.set_nonblocking(true)?;
+                Ok((Guest::Unix(UnixStream::from_std(socket.into())?), Origin::Unix))
+            }
+        }
+    }
+}
+
+fn prepared(stream: TcpStream) -> Guest {
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE);
+    // Without them it is slower, or a dead peer is noticed later; nothing else.
+    let _ = stream.set_nodelay(true);
+    let _ = SockRef::from(&stream).set_tcp_keepalive(&keepalive);
+    Guest::Tcp(stream)
 }
 
 impl Drop for SocketFile {

@@ -168,7 +168,6 @@ impl Call<'_> {
         *answer.status_mut() = reply.status;
         *answer.headers_mut() = reply.headers;
         let extensions = answer.extensions_mut();
-        extensions.insert(reply.reason);
         extensions.insert(reply.spelling);
         let limits = self.passage.upstream.limits;
         if reply.status == StatusCode::SWITCHING_PROTOCOLS {

@@ -121,7 +121,6 @@ fn said(reply: Reply) -> Response<()> {
     *answer.status_mut() = reply.status;
     *answer.headers_mut() = reply.headers;
     answer.extensions_mut().insert(reply.spelling);
-    answer.extensions_mut().insert(reply.reason);
     answer
 }
 

@@ -15,7 +15,7 @@ use tracing::debug;
 use super::{Connection, loan::Line};
 use crate::{
     Body,
-    http1::{BodyForm, Reason, Spelling, write_fields},
+    http1::{BodyForm, Spelling, write_fields},
 };
 
 /// What the request has to say about the form of its answer.
@@ -206,8 +206,8 @@ pub(super) fn status_line(out: &mut BytesMut, status: StatusCode, extensions: &E
     out.extend_from_slice(b"HTTP/1.1 ");
     out.extend_from_slice(status.as_str().as_bytes());
     out.extend_from_slice(b" ");
-    match extensions.get::<Reason>() {
-        Some(Reason(words)) => out.extend_from_slice(words),
+    match extensions.get().and_then(Spelling::reason) {
+        Some(words) => out.extend_from_slice(words),
         None => out.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes()),
     }
     out.extend_from_slice(b"\r\n");
