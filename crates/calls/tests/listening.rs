@@ -520,3 +520,31 @@ async fn a_handler_that_reads_the_body_lets_the_client_go_on() {
         "who sends at once waits for nothing: {answer}"
     );
 }
+
+#[tokio::test]
+async fn over_http_2_too_the_client_goes_on_when_the_upstream_says_so() {
+    let server = Server::start(|mut stream, _| async move {
+        let head = until(&mut stream, "\r\n\r\n").await;
+        assert!(
+            head.contains("expect: 100-continue\r\n") && head.contains("content-length: 5\r\n"),
+            "{head}"
+        );
+        stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await.unwrap();
+        until(&mut stream, "hello").await;
+        stream.write_all(OK.as_bytes()).await.unwrap();
+    })
+    .await;
+    let front = Front::to(server.upstream()).await;
+    let stream = TcpStream::connect(("127.0.0.1", front.port)).await.unwrap();
+    let (sender, connection) = h2::client::handshake(stream).await.unwrap();
+    drive(connection);
+    let mut sender = sender.ready().await.unwrap();
+    let put = Request::put("http://a/")
+        .header("expect", "100-continue")
+        .header("content-length", "5");
+    let (mut answer, mut body) = sender.send_request(put.body(()).unwrap(), false).unwrap();
+    let said = timeout(SOON, std::future::poll_fn(|cx| answer.poll_informational(cx))).await;
+    assert_eq!(said.unwrap().unwrap().unwrap().status(), 100);
+    body.send_data("hello".into(), true).unwrap();
+    assert_eq!(read(answer.await.unwrap().into_body()).await.unwrap(), b"ok");
+}

@@ -117,6 +117,16 @@ impl Decoder {
         matches!(self, Self::Done)
     }
 
+    /// Takes all of it, where its head says how long it is and all of it has come.
+    pub(super) fn whole(&mut self, buffer: &mut BytesMut) -> Option<Bytes> {
+        let Self::Length(left) = *self else {
+            return None;
+        };
+        let length = usize::try_from(left).ok().filter(|length| *length <= buffer.len())?;
+        *self = Self::Done;
+        Some(buffer.split_to(length).freeze())
+    }
+
     /// Takes the next part out of what has come.
     pub(crate) fn decode(&mut self, buffer: &mut BytesMut) -> Result<Decoded, BadBody> {
         match self {

@@ -48,6 +48,11 @@ impl Incoming {
         self.reader
     }
 
+    /// All of it, where that has come already.
+    pub(crate) fn whole(&mut self) -> Option<Bytes> {
+        self.decoder.whole(&mut self.reader.buffer)
+    }
+
     /// The next part.
     pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, ReadError>>> {
         loop {

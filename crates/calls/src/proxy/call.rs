@@ -194,14 +194,16 @@ impl Call<'_> {
             return answer;
         }
         let sending = self.sending(upload);
-        let is_done = reply.body.is_done();
-        let incoming = Incoming::new(reader, reply.body);
-        let mut body =
-            AnswerBody::new(incoming, sending, reply.keep_alive, chosen, account).within(limits.idle, self.deadline);
+        let mut incoming = Incoming::new(reader, reply.body);
+        // A small answer mostly comes with its head: then there is nothing to be carried on.
+        let whole = incoming.whole();
+        let is_done = incoming.is_done();
+        let mut body = AnswerBody::new(incoming, sending, reply.keep_alive, chosen, account);
         if is_done {
             body.finish();
+            *answer.body_mut() = whole.map_or_else(Body::empty, Body::from);
         } else {
-            *answer.body_mut() = Body::new(body);
+            *answer.body_mut() = Body::new(body.within(limits.idle, self.deadline));
         }
         answer
     }
