@@ -353,3 +353,29 @@ async fn an_answer_may_come_before_the_request_is_whole() {
     client.send("3\r\ntwo\r\n0\r\n\r\n").await;
     client.until("3\r\nTWO\r\n0\r\n\r\n").await;
 }
+
+#[tokio::test]
+async fn an_upstream_may_answer_first_and_read_the_request_then() {
+    let (told, mut tell) = tokio::sync::mpsc::channel(1);
+    let server = Server::start(move |mut stream, _| {
+        let told = told.clone();
+        async move {
+            until(&mut stream, "\r\n\r\n").await;
+            stream.write_all(OK.as_bytes()).await.unwrap();
+            told.send(until(&mut stream, "the end").await).await.unwrap();
+        }
+    })
+    .await;
+    let front = Front::to(server.upstream()).await;
+    let mut client = front.connect().await;
+    client
+        .send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 16\r\n\r\nbegin")
+        .await;
+    client.until("\r\n\r\nok").await;
+    client.send("    the end").await;
+    assert_eq!(tell.recv().await.unwrap(), "begin    the end");
+    client
+        .send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        .await;
+    client.until("\r\n\r\nok").await;
+}

@@ -13,7 +13,6 @@ use std::{
 };
 
 use bytes::Bytes;
-use chassis::lifecycle::Scoped;
 use http_body::{Frame, SizeHint};
 use tokio::{
     sync::oneshot,
@@ -48,11 +47,17 @@ pub(super) struct AnswerBody {
 pub(super) enum Sending {
     /// All of the request is sent.
     Over(Writer),
-    /// It is still being sent, by a task that ends with this.
+    /// No more of it is wanted. The half stays open: its end would be taken for that of the client.
+    Stopped {
+        /// Held, and not written any more.
+        _writer: Writer,
+    },
+    /// It is still being sent, by a task that ends when `release` is dropped.
     Underway {
         back: oneshot::Receiver<Writer>,
         moved: Arc<AtomicU64>,
-        _task: Scoped,
+        /// The answer is over: the rest of the request goes on alone.
+        release: oneshot::Sender<()>,
     },
 }
 
@@ -93,8 +98,13 @@ impl AnswerBody {
         };
         let writer = match self.sending.take() {
             Some(Sending::Over(writer)) => Some(writer),
-            Some(Sending::Underway { mut back, .. }) => back.try_recv().ok(),
-            None => None,
+            Some(Sending::Underway { mut back, release, .. }) => {
+                // An upstream may answer first and read the request then. One that has ended by itself needs no word.
+                let writer = back.try_recv().ok();
+                let _ = release.send(());
+                writer
+            }
+            Some(Sending::Stopped { .. }) | None => None,
         };
         if let (true, Some(writer)) = (self.keep_alive, writer) {
             let reader: Reader = incoming.into_reader();
@@ -152,7 +162,7 @@ impl AnswerBody {
 impl Sending {
     fn moved(&self) -> u64 {
         match self {
-            Self::Over(_) => 0,
+            Self::Over(_) | Self::Stopped { .. } => 0,
             Self::Underway { moved, .. } => moved.load(Ordering::Relaxed),
         }
     }

@@ -1,9 +1,15 @@
 //! One call: tries until there is an answer, or may be none.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use http::{Method, Response, StatusCode, header, request::Parts, uri::PathAndQuery};
-use tokio::time::{Instant, timeout_at};
+use tokio::{
+    sync::oneshot,
+    time::{Instant, timeout_at},
+};
 use tracing::debug;
 use wire::TraceContext;
 
@@ -162,7 +168,12 @@ impl Call<'_> {
 
     /// The answer as the client gets it.
     pub(super) fn answer(&self, answered: Answered, chosen: Chosen, mut account: Account) -> Response<Body> {
-        let Answered { reply, reader, upload } = answered;
+        let Answered {
+            reply,
+            reader,
+            upload,
+            refuses_body,
+        } = answered;
         account.answered(reply.status);
         let mut answer = Response::new(Body::empty());
         *answer.status_mut() = reply.status;
@@ -193,7 +204,11 @@ impl Call<'_> {
             answer.headers_mut().insert(header::UPGRADE, websocket);
             return answer;
         }
-        let sending = self.sending(upload);
+        let sending = if refuses_body {
+            Sending::Stopped { _writer: upload.writer }
+        } else {
+            self.sending(upload)
+        };
         let mut incoming = Incoming::new(reader, reply.body);
         // A small answer mostly comes with its head: then there is nothing to be carried on.
         let whole = incoming.whole();
@@ -214,17 +229,40 @@ impl Call<'_> {
             return Sending::Over(upload.writer);
         }
         let moved = Arc::clone(upload.moved());
-        let (give, back) = tokio::sync::oneshot::channel();
-        let task = self.passage.shared.drain.spawn("proxy upload", async move {
-            if std::future::poll_fn(|cx| upload.poll(cx)).await.is_ok() {
+        let (give, back) = oneshot::channel();
+        let (release, released) = oneshot::channel();
+        let idle = self.passage.upstream.limits.idle;
+        self.passage.shared.drain.spawn("proxy upload", async move {
+            let is_sent = tokio::select! {
+                biased;
+                sent = std::future::poll_fn(|cx| upload.poll(cx)) => sent.is_ok(),
+                told = released => told.is_ok() && alone(&mut upload, idle).await,
+            };
+            if is_sent {
                 // Whoever has the answer may have gone.
                 let _ = give.send(upload.writer);
             }
         });
-        Sending::Underway {
-            back,
-            moved,
-            _task: task.scoped(),
+        Sending::Underway { back, moved, release }
+    }
+}
+
+/// Sends the rest of a request whose answer is over, as long as it moves; says whether all is sent.
+async fn alone(upload: &mut Upload, idle: Option<Duration>) -> bool {
+    loop {
+        let seen = upload.moved().load(Ordering::Relaxed);
+        let pause = async {
+            match idle {
+                Some(idle) => tokio::time::sleep(idle).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            sent = std::future::poll_fn(|cx| upload.poll(cx)) => return sent.is_ok(),
+            () = pause => {}
+        }
+        if upload.moved().load(Ordering::Relaxed) == seen {
+            return false;
         }
     }
 }

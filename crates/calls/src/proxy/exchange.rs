@@ -41,6 +41,8 @@ pub(super) struct Answered {
     pub(super) reader: Reader,
     /// May have more to send.
     pub(super) upload: Upload,
+    /// Whether it came in place of the 100 that the body waits for.
+    pub(super) refuses_body: bool,
 }
 
 /// Sends a request, whose head waits in the writer, and waits for the head of its answer. What is left of the body comes back
@@ -56,12 +58,17 @@ pub(super) async fn exchange(
     let Link { mut reader, writer } = link;
     let mut upload = Upload::new(writer, outgoing, terms.form);
     match head(&mut reader, &mut upload, terms).await {
-        Ok(reply) => Ok(Answered { reply, reader, upload }),
+        Ok((reply, refuses_body)) => Ok(Answered {
+            reply,
+            reader,
+            upload,
+            refuses_body,
+        }),
         Err(failure) => Err((failure, upload.outgoing)),
     }
 }
 
-async fn head(reader: &mut Reader, upload: &mut Upload, terms: Terms<'_>) -> Result<Reply, Failure> {
+async fn head(reader: &mut Reader, upload: &mut Upload, terms: Terms<'_>) -> Result<(Reply, bool), Failure> {
     let mut scanner = Scanner::new(LineEnd::Lenient);
     let mut patience = Patience::new(terms, upload);
     let mut sleep = std::pin::pin!(tokio::time::sleep_until(patience.wake()));
@@ -81,7 +88,8 @@ async fn head(reader: &mut Reader, upload: &mut Upload, terms: Terms<'_>) -> Res
                 let text = text.map_err(|error| broken(error, has_answered || scanner.has_begun()))?;
                 let reply = Reply::read(&text, terms.method, headers::goes_down).map_err(|why| Failure::NotHttp(why.0))?;
                 if !reply.status.is_informational() || reply.status == 101 {
-                    return finished(reply, terms);
+                    let refuses_body = patience.phase == Phase::Continue && moved(upload) == patience.moved;
+                    return Ok((finished(reply, terms)?, refuses_body));
                 }
                 has_answered = true;
                 scanner = Scanner::new(LineEnd::Lenient);

@@ -1,6 +1,8 @@
 //! A listener with the proxy behind it, in this process; clients and upstreams that say exactly the bytes they are told.
 #![allow(dead_code, reason = "each test file takes what it needs")]
 
+pub(crate) mod http2;
+
 use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
 
 use calls::{
