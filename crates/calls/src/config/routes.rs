@@ -113,3 +113,42 @@ fn check_path(key: &'static str, path: &str, findings: &mut Findings) {
         findings.error(key, format!("`{path}` is no path"), help);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_sound(json: &str) -> bool {
+        let route: Route = serde_json::from_str(json).expect(json);
+        let mut findings = Findings::default();
+        route.check(["api"].into_iter(), &mut findings);
+        !findings.has_errors()
+    }
+
+    #[test]
+    fn a_route_has_one_path_and_leads_to_one_place() {
+        for json in [
+            r#"{"path": "/x", "function": "f"}"#,
+            r#"{"prefix": "/x", "upstream": "api", "rewrite": "/", "methods": ["GET"], "host": "a"}"#,
+            r#"{"prefix": "/", "upstream": "api"}"#,
+        ] {
+            assert!(is_sound(json), "{json}");
+        }
+        for json in [
+            r#"{"upstream": "api"}"#,
+            r#"{"path": "/x"}"#,
+            r#"{"path": "/x", "prefix": "/x", "upstream": "api"}"#,
+            r#"{"path": "/x", "function": "f", "upstream": "api"}"#,
+            r#"{"path": "x", "upstream": "api"}"#,
+            r#"{"path": "/x?y", "upstream": "api"}"#,
+            r#"{"path": "/a b", "upstream": "api"}"#,
+            r#"{"path": "/x", "upstream": "apo"}"#,
+            r#"{"path": "/x", "function": "f", "rewrite": "/"}"#,
+            r#"{"path": "/x", "upstream": "api", "methods": []}"#,
+            r#"{"path": "/x", "upstream": "api", "methods": ["get"]}"#,
+            r#"{"path": "/x", "upstream": "api", "methods": ["TRACE"]}"#,
+        ] {
+            assert!(!is_sound(json), "{json}");
+        }
+    }
+}

@@ -201,10 +201,7 @@ async fn write(stream: &mut SendStream<Bytes>, mut data: Bytes, is_last: bool) -
     }
     while !data.is_empty() {
         stream.reserve_capacity(data.len());
-        let room = tokio::select! {
-            biased;
-            room = std::future::poll_fn(|cx| stream.poll_capacity(cx)) => room,
-        };
+        let room = std::future::poll_fn(|cx| stream.poll_capacity(cx)).await;
         let room = room.ok_or_else(|| h2::Error::from(Reason::CANCEL))??;
         let part = data.split_to(room.min(data.len()));
         if !part.is_empty() {

@@ -46,11 +46,21 @@ impl Front {
     }
 
     pub(crate) fn on(listener: Listener, upstream: Upstream, trusted: TrustedProxies) -> Self {
-        let (drain, metrics) = (Drain::new(), Metrics::new());
+        Self::telling(listener, upstream, trusted, Tracer::default(), Metrics::new())
+    }
+
+    pub(crate) fn telling(
+        listener: Listener,
+        upstream: Upstream,
+        trusted: TrustedProxies,
+        tracer: Tracer,
+        metrics: Metrics,
+    ) -> Self {
+        let drain = Drain::new();
         let parts = ProxyParts {
             trusted,
             metrics: metrics.clone(),
-            tracer: Tracer::default(),
+            tracer,
             drain: drain.clone(),
         };
         let proxy = Proxy::new(&BTreeMap::from([("api".to_owned(), upstream)]), parts).unwrap();
