@@ -1,6 +1,6 @@
 //! One connection over HTTP/1: requests one after the other, each answered before the next is read.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
 use chassis::lifecycle::Drain;
@@ -80,7 +80,9 @@ struct Connection<H> {
 
 impl<H: Handle> Connection<H> {
     async fn run(mut self, mut reader: Reader, drain: &Drain) -> io::Result<()> {
-        while let Some(head) = self.next(&mut reader, drain).await {
+        // One for all requests: to listen anew each time would cost each of them.
+        let mut begun = std::pin::pin!(drain.begun());
+        while let Some(head) = self.next(&mut reader, begun.as_mut()).await {
             let head = match head.and_then(|head| refusal::method(&head.method).map(|()| head)) {
                 Ok(head) => head,
                 Err(refused) => return self.refuse(refused, reader).await,
@@ -106,7 +108,11 @@ impl<H: Handle> Connection<H> {
     }
 
     /// The next head; `None` where the connection ends instead.
-    async fn next(&mut self, reader: &mut Reader, drain: &Drain) -> Option<Result<Head, Refusal>> {
+    async fn next(
+        &self,
+        reader: &mut Reader,
+        ending: Pin<&mut impl Future<Output = ()>>,
+    ) -> Option<Result<Head, Refusal>> {
         if !reader.has_more() {
             tokio::select! {
                 biased;
@@ -114,7 +120,7 @@ impl<H: Handle> Connection<H> {
                     Ok(Ok(1..)) => {}
                     _ => return None,
                 },
-                () = drain.begun() => return None,
+                () = ending => return None,
             }
         }
         match timeout(HEAD_TIME, reader.head(LineEnd::Strict)).await {
