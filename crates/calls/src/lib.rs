@@ -15,18 +15,21 @@ mod body;
 pub mod config;
 mod functions;
 mod http;
+mod http1;
 mod ipc;
+pub mod listen;
 mod plane;
-mod proxy;
+pub mod proxy;
 mod reply;
-mod routes;
-mod serve;
+pub mod routes;
+mod socket;
 mod telemetry;
 
+pub use self::http::{About, Access, AccessError, Service};
 pub use body::{Body, BodyError};
 pub use config::Calls;
 pub use functions::FunctionHandler;
-pub use http::{About, Access, AccessError, Peer, Service};
+pub use listen::Peer;
 pub use plane::{ActorSeat, Parts, Plane, PlaneError};
 
 /// Adds the string formats that the plane's schema names.

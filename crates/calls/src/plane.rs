@@ -1,12 +1,13 @@
 //! The plane at work: its functions, the listeners, and the end of both.
 
-use std::{collections::HashMap, io, net::SocketAddr, path::Path};
+use std::{collections::HashMap, io, net::SocketAddr, path::Path, sync::Arc};
 
 use chassis::{
     lifecycle::{Component, Drain},
     telemetry::{Metrics, traces::Tracer},
 };
 use handlers::Pool;
+use http::Request;
 use tracing::info;
 use wire::{
     Input, Status,
@@ -14,12 +15,12 @@ use wire::{
 };
 
 use crate::{
-    About, Access, AccessError, Calls, FunctionHandler, Service,
+    About, Access, AccessError, Body, Calls, FunctionHandler, Service,
     config::Address,
     functions::{Registry, Source},
     http::CrossOrigin,
     ipc,
-    serve::Web,
+    listen::{self, ListenError, Listener},
     telemetry::Telemetry,
 };
 
@@ -74,11 +75,12 @@ pub enum PlaneError {
         #[source]
         source: AccessError,
     },
-    /// A way that this build does not listen by.
-    #[error("this build takes no calls on {address}")]
-    Unsupported {
-        /// The address.
-        address: String,
+    /// A listener for HTTP cannot listen.
+    #[error("cannot take calls over HTTP")]
+    Http {
+        /// On which address, and why.
+        #[source]
+        source: ListenError,
     },
 }
 
@@ -124,34 +126,33 @@ impl Plane {
         component: Component,
         drain: &Drain,
     ) -> Result<Vec<SocketAddr>, PlaneError> {
-        let (mut webs, mut sockets, mut addresses) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut listeners, mut sockets) = (Vec::new(), Vec::new());
+        let tls = config.tls(folder);
         for address in &config.listen {
             let trouble = |source| PlaneError::Listen {
                 address: address.to_string(),
                 source,
             };
-            match address {
-                Address::Http { host, port } => {
-                    let web = Web::tcp(host, *port).await.map_err(trouble)?;
-                    addresses.extend(web.address());
-                    webs.push(web);
-                }
-                Address::HttpUnix(path) => webs.push(Web::unix(&folder.join(path)).map_err(trouble)?),
-                Address::Https { .. } => {
-                    let address = address.to_string();
-                    return Err(PlaneError::Unsupported { address });
-                }
-                Address::Ipc(path) => {
-                    let path = Address::ipc_path(path.as_deref(), folder, runtime);
-                    let limit = usize::try_from(config.body_limit.bytes()).unwrap_or(usize::MAX);
-                    let listener = ipc::Listener::new(&path, limit).map_err(trouble)?;
-                    sockets.push((path, listener));
-                }
+            if let Some(address) = address.http(folder) {
+                let listener = Listener::bind(&address, tls.as_ref()).await;
+                listeners.push(listener.map_err(|source| PlaneError::Http { source })?);
+            } else if let Address::Ipc(path) = address {
+                let path = Address::ipc_path(path.as_deref(), folder, runtime);
+                let limit = usize::try_from(config.body_limit.bytes()).unwrap_or(usize::MAX);
+                let listener = ipc::Listener::new(&path, limit).map_err(trouble)?;
+                sockets.push((path, listener));
             }
         }
-        for web in webs {
-            info!(address = web.shown(), "taking calls");
-            drain.spawn("calls listener", web.run(self.service.clone(), drain.clone()));
+        let addresses = listeners.iter().filter_map(Listener::local).collect();
+        let service = self.service.clone();
+        let answer = Arc::new(move |mut request: Request<Body>, peer: listen::Peer| {
+            request.extensions_mut().insert(peer);
+            let service = service.clone();
+            async move { service.answer(request).await }
+        });
+        for listener in listeners {
+            info!(address = %listener.address(), "taking calls");
+            drain.spawn("calls listener", listener.run(Arc::clone(&answer), drain.clone()));
         }
         for (path, listener) in sockets {
             info!(address = shown(&path), "taking calls");

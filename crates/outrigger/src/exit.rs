@@ -10,6 +10,7 @@ use std::{
     process::ExitCode,
 };
 
+use calls::listen::ListenError;
 use chassis::config::ConfigError;
 use queues::QueueError;
 
@@ -173,7 +174,18 @@ fn calls_cure(error: &calls::PlaneError) -> Option<String> {
         calls::PlaneError::Listen { source, .. } if source.kind() == io::ErrorKind::AddrInUse => {
             "another process listens there: end it, or write another address in `calls.listen`"
         }
-        calls::PlaneError::Listen { .. } => "write another address in `calls.listen`",
+        calls::PlaneError::Http {
+            source: ListenError::Live { .. },
+        } => "another process listens there: end it, or write another address in `calls.listen`",
+        calls::PlaneError::Http {
+            source: ListenError::Bind { source, .. },
+        } if source.kind() == io::ErrorKind::AddrInUse => {
+            "another process listens there: end it, or write another address in `calls.listen`"
+        }
+        calls::PlaneError::Http {
+            source: ListenError::Certificate { .. },
+        } => "name PEM files in `calls.tls.cert`, `calls.tls.key` and `calls.auth.client_ca`",
+        calls::PlaneError::Listen { .. } | calls::PlaneError::Http { .. } => "write another address in `calls.listen`",
         calls::PlaneError::Access { .. } => "name the file with the token in `calls.auth.token_file`",
         _ => return None,
     };

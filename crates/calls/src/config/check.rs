@@ -198,7 +198,7 @@ fn function(function: &FunctionConfig, findings: &mut Findings) {
 }
 
 /// Adds the string formats that the plane's schema names.
-pub(crate) fn formats(formats: &mut Formats) {
+pub(super) fn formats(formats: &mut Formats) {
     formats.add("calls-address", |address| {
         address.parse::<Address>().map(drop).map_err(|error| error.to_string())
     });

@@ -10,6 +10,8 @@ use std::{
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
+use crate::listen;
+
 /// Where calls are taken.
 ///
 /// ```
@@ -50,15 +52,24 @@ pub struct BadAddress {
 }
 
 impl Address {
+    /// Where HTTP is listened for; `None` where it is not spoken. Relative sockets are taken from `folder` on.
+    pub(crate) fn http(&self, folder: &Path) -> Option<listen::Address> {
+        let tcp = |host: &str, port, is_encrypted| listen::Address::Tcp {
+            host: host.to_owned(),
+            port,
+            is_encrypted,
+        };
+        match self {
+            Self::Http { host, port } => Some(tcp(host, *port, false)),
+            Self::Https { host, port } => Some(tcp(host, *port, true)),
+            Self::HttpUnix(path) => Some(listen::Address::Unix(folder.join(path))),
+            Self::Ipc(_) => None,
+        }
+    }
+
     /// Whether only this machine reaches it.
     pub fn is_local(&self) -> bool {
-        match self {
-            Self::HttpUnix(_) | Self::Ipc(_) => true,
-            Self::Http { host, .. } | Self::Https { host, .. } => {
-                let is_loopback = |address: std::net::IpAddr| address.is_loopback();
-                host == "localhost" || host.parse().is_ok_and(is_loopback)
-            }
-        }
+        self.http(Path::new("")).is_none_or(|address| !address.is_public())
     }
 
     /// The socket's path of `ipc:`, taken from `folder` on; `runtime` is the folder for sockets of this user.

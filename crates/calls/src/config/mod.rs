@@ -4,16 +4,23 @@ mod access;
 mod check;
 mod functions;
 mod listen;
-// mod routes;
-// mod upstreams;
+mod routes;
+mod share;
+mod upstreams;
 
 pub use access::{Auth, Cors, Tls};
-pub(crate) use check::formats;
 pub(crate) use functions::PACKAGE;
 pub use functions::{Dialect, Entry, FunctionConfig, FunctionHandler, Functions, ParameterConfig, StreamInput};
 pub use listen::{Address, BadAddress};
+pub use routes::Route;
+pub use share::{BadShare, Share};
+pub use upstreams::{
+    Balance, Breaker, BreakerLimits, HostHeader, Network, Off, Retry, Timeouts, TrustedProxies, Upstream,
+};
 
-use chassis::config::ByteSize;
+use std::{collections::BTreeMap, path::Path};
+
+use chassis::config::{ByteSize, Formats};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -40,8 +47,16 @@ pub struct Calls {
     pub allow_public: bool,
     /// The largest body of a call, and the largest object on a Unix socket. Default `10MiB`.
     pub body_limit: ByteSize,
-    // pub routes: Vec<Route>,                        of `config/routes.rs`
-    // pub upstreams: BTreeMap<String, Upstream>,     of `config/upstreams.rs`
+    /// Whose request is whose; what no route leads anywhere goes to the functions. Default none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<Route>,
+    /// The services behind the proxy, by name. Default none.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub upstreams: BTreeMap<String, Upstream>,
+    /// Proxies before us, as addresses or networks: what they say in `X-Forwarded-Proto` and `X-Forwarded-Host` is kept.
+    /// Default none.
+    #[serde(skip_serializing_if = "TrustedProxies::is_empty")]
+    pub trusted_proxies: TrustedProxies,
 }
 
 impl Default for Calls {
@@ -54,6 +69,28 @@ impl Default for Calls {
             tls: None,
             allow_public: false,
             body_limit: ByteSize::mib(10),
+            routes: Vec::new(),
+            upstreams: BTreeMap::new(),
+            trusted_proxies: TrustedProxies::default(),
         }
     }
+}
+
+impl Calls {
+    /// The files of the certificate, those that are relative taken from `folder` on.
+    pub(crate) fn tls(&self, folder: &Path) -> Option<crate::listen::Tls> {
+        let tls = self.tls.as_ref()?;
+        let authority = self.auth.as_ref().and_then(|auth| auth.client_ca.as_ref());
+        Some(crate::listen::Tls {
+            cert: folder.join(&tls.cert),
+            key: folder.join(&tls.key),
+            client_ca: authority.map(|path| folder.join(path)),
+        })
+    }
+}
+
+/// Adds the string formats that the plane's schema names.
+pub(crate) fn formats(formats: &mut Formats) {
+    check::formats(formats);
+    upstreams::formats(formats);
 }

@@ -5,7 +5,8 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use chassis::{guard::Limit, telemetry::in_full};
 use handlers::{Call, Handler as _, HandlerError, Pool, Slot};
-use hyper::header::HeaderValue;
+use http::HeaderValue;
+use http_body_util::BodyExt;
 use jiff::Timestamp;
 use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
@@ -202,7 +203,7 @@ impl Function {
         let until = self.timeout.map(|timeout| Instant::now() + timeout);
         let _place = self.wait(until, self.limit.acquire()).await?;
         let reply = handler
-            .stream(&call, body, media, &mut |interim| pieces.note(interim))
+            .stream(&call, body.boxed_unsync(), media, &mut |interim| pieces.note(interim))
             .await;
         reply.map_err(|error| self.no_reply(error))
     }

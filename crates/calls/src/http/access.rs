@@ -5,11 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use hyper::header::{AUTHORIZATION, HeaderMap};
+use http::header::{AUTHORIZATION, HeaderMap};
 use subtle::ConstantTimeEq;
 
-use super::Peer;
-use crate::config::Auth;
+use crate::{config::Auth, listen::Peer};
 
 /// Who may call.
 #[derive(Clone, Default)]
@@ -95,6 +94,7 @@ mod tests {
     use chassis::config::Secret;
 
     use super::*;
+    use crate::listen::Origin;
 
     fn shown(text: &str) -> HeaderMap {
         [(AUTHORIZATION, text.parse().unwrap())].into_iter().collect()
@@ -122,8 +122,9 @@ mod tests {
         }
         assert!(!access.admits(&HeaderMap::new(), None));
         let certified = Peer {
+            origin: Origin::Unix,
+            is_encrypted: true,
             is_certified: true,
-            ..Peer::default()
         };
         assert!(access.admits(&HeaderMap::new(), Some(&certified)));
         assert!(

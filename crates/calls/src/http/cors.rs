@@ -1,6 +1,6 @@
 //! Which pages in browsers may read what functions answer. Pure.
 
-use hyper::{
+use http::{
     Method, Response, StatusCode,
     header::{
         ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
@@ -9,7 +9,7 @@ use hyper::{
     },
 };
 
-use crate::{Body, body, config::Cors};
+use crate::{Body, config::Cors};
 
 /// Which pages may read answers.
 #[derive(Debug, Clone)]
@@ -28,7 +28,7 @@ impl CrossOrigin {
         if *method != Method::OPTIONS || !asks {
             return None;
         }
-        let mut response = Response::new(body::empty());
+        let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::NO_CONTENT;
         let answer = response.headers_mut();
         if self.mark(headers, answer) {
@@ -78,7 +78,7 @@ impl CrossOrigin {
 #[cfg(test)]
 mod tests {
     use chassis::config::Duration;
-    use hyper::header::HeaderName;
+    use http::header::HeaderName;
 
     use super::*;
 

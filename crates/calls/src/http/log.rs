@@ -6,24 +6,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use http_body_util::BodyExt;
-use hyper::{
-    Method, Request, Response, Version,
-    body::{Body as HttpBody, Frame, SizeHint},
-};
+use http::{Method, Request, Response, Version};
+use http_body::{Body as HttpBody, Frame, SizeHint};
 use jiff::Zoned;
 use tracing::info;
 
-use crate::{Body, BodyError};
-
-/// Who is at the other end of a connection; the listener puts it among a request's extensions.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Peer {
-    /// Its address without the port, or `unix`.
-    pub host: String,
-    /// Whether it has shown a certificate that `auth.client_ca` has signed.
-    pub is_certified: bool,
-}
+use crate::{Body, BodyError, listen::Peer};
 
 /// What is known of a request before it is answered.
 #[derive(Debug)]
@@ -38,9 +26,9 @@ pub(super) struct Entry {
 
 impl Entry {
     pub(super) fn new<B>(request: &Request<B>) -> Self {
-        let peer = request.extensions().get::<Peer>();
+        let shown = |peer: &Peer| peer.ip().map_or_else(|| "unix".to_owned(), |ip| ip.to_string());
         Self {
-            host: peer.map_or_else(|| "-".to_owned(), |peer| peer.host.clone()),
+            host: request.extensions().get().map_or_else(|| "-".to_owned(), shown),
             at: Zoned::now(),
             method: request.method().clone(),
             path: request.uri().path().to_owned(),
@@ -52,13 +40,12 @@ impl Entry {
     pub(super) fn follow(self, response: Response<Body>) -> Response<Body> {
         let status = response.status().as_u16();
         response.map(|inner| {
-            let logged = Logged {
+            Body::new(Logged {
                 inner,
                 entry: self,
                 status,
                 bytes: 0,
-            };
-            logged.boxed_unsync()
+            })
         })
     }
 

@@ -1,6 +1,6 @@
 //! What a request brings and what it wants, by its media types. Pure.
 
-use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
 
 /// Whether the body is JSON, by its own word; one that says nothing is.
 pub(super) fn is_json(headers: &HeaderMap) -> bool {

@@ -17,7 +17,6 @@ mod service;
 mod stream;
 
 pub use access::{Access, AccessError};
-pub use log::Peer;
 pub use service::{About, Service};
 
 pub(crate) use cors::CrossOrigin;

@@ -1,6 +1,6 @@
 //! Why a request is not answered with what it asks for, as statuses and headers say it.
 
-use hyper::{
+use http::{
     Response, StatusCode,
     header::{ALLOW, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE},
 };

@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::{
+use http::{
     HeaderMap, Method, Request, Response, StatusCode,
-    body::Body as HttpBody,
     header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue},
 };
+use http_body::Body as HttpBody;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::{Deserialize, Serialize};
 use wire::{Json, TraceContext};
 
 use super::{
-    Access, CrossOrigin, Peer,
+    Access, CrossOrigin,
     envelope::Envelope,
     log::Entry,
     media,
@@ -21,8 +21,9 @@ use super::{
     stream::{self, Form},
 };
 use crate::{
-    Body, BodyError, body,
+    Body, BodyError,
     functions::{Args, CallError, Caller, Event, Found, Function, Path, Registry, Wanted, declarations, listing},
+    listen::Peer,
     reply,
 };
 
@@ -264,7 +265,7 @@ impl Service {
         let function = self.shared.registry.sure(function, &caller).await?;
         let exchange = if function.takes_stream() {
             let media = head.headers.get(CONTENT_TYPE).cloned();
-            function.stream(body.map_err(Into::into).boxed_unsync(), media, &caller)
+            function.stream(Body::new(body), media, &caller)
         } else {
             let body = self.read(&head.headers, body).await?;
             let args = arguments(&function, body)?;
@@ -302,7 +303,7 @@ impl Service {
 }
 
 /// A request that has to be a POST.
-fn posted<B>(request: Request<B>) -> Result<(hyper::http::request::Parts, B), Refusal> {
+fn posted<B>(request: Request<B>) -> Result<(http::request::Parts, B), Refusal> {
     if *request.method() == Method::POST {
         Ok(request.into_parts())
     } else {
@@ -366,7 +367,7 @@ fn cause(error: &wire::JsonError) -> String {
 
 /// An answer in JSON.
 pub(super) fn json(status: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
-    let mut response = Response::new(body::whole(text));
+    let mut response = Response::new(Body::from(text));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -376,7 +377,7 @@ pub(super) fn json(status: StatusCode, text: impl Into<Bytes>) -> Response<Body>
 /// The head alone, as it would be with the body.
 fn without_body(response: Response<Body>) -> Response<Body> {
     let length = response.body().size_hint().exact();
-    let mut response = response.map(|_| body::empty());
+    let mut response = response.map(|_| Body::empty());
     if let Some(length) = length {
         response.headers_mut().insert(CONTENT_LENGTH, length.into());
     }

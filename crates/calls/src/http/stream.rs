@@ -8,8 +8,7 @@ use std::{
 };
 
 use bytes::{BufMut, Bytes, BytesMut};
-use http_body_util::BodyExt;
-use hyper::body::{Body as HttpBody, Frame};
+use http_body::{Body as HttpBody, Frame};
 use serde::Serialize;
 use wire::Json;
 
@@ -39,12 +38,11 @@ impl Form {
 
 /// The body of a call under way whose first event is here.
 pub(super) fn body(first: Event, exchange: Exchange, form: Form) -> Body {
-    Stream {
+    Body::new(Stream {
         first: Some(first),
         exchange: Some(exchange),
         form,
-    }
-    .boxed_unsync()
+    })
 }
 
 struct Stream {

@@ -6,11 +6,11 @@ use chassis::lifecycle::Drain;
 use tokio::net::UnixListener;
 use tracing::warn;
 
-use super::{
-    connection,
-    socket::{self, SocketFile},
+use super::connection;
+use crate::{
+    functions::Registry,
+    listen::{self, SocketFile},
 };
-use crate::functions::Registry;
 
 /// A bound socket.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub(crate) struct Listener {
 impl Listener {
     /// Binds a socket for this user alone; an object on it has at most `limit` bytes.
     pub(crate) fn new(path: &Path, limit: usize) -> io::Result<Self> {
-        let (listener, file) = socket::bind(path)?;
+        let (listener, file) = listen::bind(path)?;
         Ok(Self {
             socket: listener,
             _file: file,

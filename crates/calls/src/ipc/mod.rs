@@ -11,9 +11,7 @@ mod call;
 mod connection;
 mod listener;
 mod request;
-mod socket;
 mod splitter;
 mod turns;
 
 pub(crate) use listener::Listener;
-pub(crate) use socket::{SocketFile, bind};

@@ -1,1 +1,0 @@
-//! Whose request it is. Pure.
