@@ -13,6 +13,7 @@
 
 mod body;
 pub mod config;
+mod front;
 mod functions;
 mod http;
 mod http1;

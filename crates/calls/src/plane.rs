@@ -7,7 +7,6 @@ use chassis::{
     telemetry::{Metrics, traces::Tracer},
 };
 use handlers::Pool;
-use http::Request;
 use tracing::info;
 use wire::{
     Input, Status,
@@ -15,12 +14,14 @@ use wire::{
 };
 
 use crate::{
-    About, Access, AccessError, Body, Calls, FunctionHandler, Service,
+    About, Access, AccessError, Calls, FunctionHandler, Service,
     config::Address,
+    front::Front,
     functions::{Registry, Source},
     http::CrossOrigin,
     ipc,
-    listen::{self, ListenError, Listener},
+    listen::{ListenError, Listener},
+    proxy::{Proxy, ProxyError, ProxyParts},
     telemetry::Telemetry,
 };
 
@@ -29,6 +30,7 @@ use crate::{
 pub struct Plane {
     registry: Registry,
     service: Service,
+    front: Front,
 }
 
 /// An actor of the process, as functions call it.
@@ -53,6 +55,8 @@ pub struct Parts<'p> {
     pub tracer: Tracer,
     /// What `/version` says.
     pub about: About,
+    /// What the tasks of the proxy belong to.
+    pub drain: &'p Drain,
 }
 
 /// Why the plane cannot be as it is configured.
@@ -67,6 +71,13 @@ pub enum PlaneError {
         /// The system's answer.
         #[source]
         source: io::Error,
+    },
+    /// An upstream cannot be reached as it is configured.
+    #[error("cannot pass calls on")]
+    Proxy {
+        /// Which one, and why.
+        #[source]
+        source: ProxyError,
     },
     /// Nobody could be let in.
     #[error("cannot tell who may call")]
@@ -87,7 +98,7 @@ pub enum PlaneError {
 impl Plane {
     /// The functions of a configuration; nothing is asked and nothing listens yet.
     pub fn new(config: &Calls, parts: Parts<'_>) -> Result<Self, PlaneError> {
-        let telemetry = Telemetry::new(parts.metrics, parts.tracer);
+        let telemetry = Telemetry::new(parts.metrics, parts.tracer.clone());
         let seat = |name: &str| parts.actors.get(name).map(|seat| (seat.pool.clone(), seat.input));
         let sources = config.functions.declared().filter_map(|(_, function)| {
             // One whose actor is not served here has nobody who could do the work, or say what there is.
@@ -98,7 +109,25 @@ impl Plane {
         let access = Access::new(config.auth.as_ref(), parts.folder).map_err(|source| PlaneError::Access { source })?;
         let cors = config.cors.as_ref().map(CrossOrigin::new);
         let service = Service::new(registry.clone(), access, cors, config.body_limit.bytes(), parts.about);
-        Ok(Self { registry, service })
+        let proxy = if config.upstreams.is_empty() {
+            None
+        } else {
+            let shared = ProxyParts {
+                trusted: config.trusted_proxies.clone(),
+                metrics: parts.metrics.clone(),
+                tracer: parts.tracer,
+                drain: parts.drain.clone(),
+            };
+            let upstreams = config.upstreams.iter();
+            let upstreams = upstreams.map(|(name, upstream)| (name.clone(), upstream.seen_from(parts.folder)));
+            Some(Proxy::new(&upstreams.collect(), shared).map_err(|source| PlaneError::Proxy { source })?)
+        };
+        let front = Front::new(service.clone(), &config.routes, proxy.as_ref());
+        Ok(Self {
+            registry,
+            service,
+            front,
+        })
     }
 
     /// A function as an actor's handler: `name`, or `package/name`.
@@ -144,15 +173,10 @@ impl Plane {
             }
         }
         let addresses = listeners.iter().filter_map(Listener::local).collect();
-        let service = self.service.clone();
-        let answer = Arc::new(move |mut request: Request<Body>, peer: listen::Peer| {
-            request.extensions_mut().insert(peer);
-            let service = service.clone();
-            async move { service.answer(request).await }
-        });
+        let front = Arc::new(self.front.clone());
         for listener in listeners {
             info!(address = %listener.address(), "taking calls");
-            drain.spawn("calls listener", listener.run(Arc::clone(&answer), drain.clone()));
+            drain.spawn("calls listener", listener.run(Arc::clone(&front), drain.clone()));
         }
         for (path, listener) in sockets {
             info!(address = shown(&path), "taking calls");

@@ -32,6 +32,40 @@ impl Calls {
             findings.within(path, |findings| self::function(function, findings));
         }
         self.check_names(findings);
+        self.check_routes(findings);
+    }
+
+    /// Whether there is such a function, `name` or `package/name`; what handlers say of themselves is not known, and then any name may
+    /// be right.
+    pub fn may_have(&self, function: &str) -> bool {
+        self.functions.declared().any(|(_, declared)| {
+            let Some(name) = &declared.name else { return true };
+            name == function || function.split_once('/') == Some((declared.package(), name))
+        })
+    }
+
+    fn check_routes(&self, findings: &mut Findings) {
+        for (name, upstream) in &self.upstreams {
+            findings.within(["upstreams", name], |findings| upstream.check(findings));
+            if !self.routes.iter().any(|route| route.upstream.as_ref() == Some(name)) {
+                let help = format!("add `{{ prefix: /{name}, upstream: {name} }}` to `routes`");
+                findings.warning(["upstreams", name], format!("no route leads to `{name}`"), help);
+            }
+        }
+        let mut seen = HashSet::new();
+        for (index, route) in self.routes.iter().enumerate() {
+            findings.within(Path::from("routes").index(index), |findings| {
+                route.check(self.upstreams.keys().map(String::as_str), findings);
+                if let Some(function) = route.function.as_ref().filter(|function| !self.may_have(function)) {
+                    let help = "declare it below `calls.functions`";
+                    findings.error("function", format!("there is no function `{function}`"), help);
+                }
+                if !seen.insert((&route.path, &route.prefix, &route.host, &route.methods)) {
+                    let help = "remove one of them, or give them other hosts or methods";
+                    findings.warning("", "an earlier route is for the same requests", help);
+                }
+            });
+        }
     }
 
     fn check_addresses(&self, findings: &mut Findings) {

@@ -1,6 +1,6 @@
 //! Upstreams: the services behind the proxy.
 
-use std::{borrow::Cow, fmt, net::IpAddr, num::NonZeroU32, str::FromStr};
+use std::{borrow::Cow, fmt, net::IpAddr, num::NonZeroU32, path::Path, str::FromStr};
 
 use chassis::config::{Duration, Findings, Formats};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -14,7 +14,7 @@ use crate::proxy::UpstreamAddress;
 #[serde(deny_unknown_fields)]
 pub struct Upstream {
     /// Where it is: `http://HOST:PORT`, `https://HOST:PORT` or `http+unix://PATH`, each with a path that goes before that of
-    /// the request, if one is wanted (`http+unix://PATH:/base`). Several are taken in turn, as `balance` says.
+    /// the request, if one is wanted (`http+unix://PATH:/base`); a relative PATH begins in the configuration's folder. Several are taken in turn, as `balance` says.
     #[schemars(extend("items" = {"type": "string", "format": "upstream-url"}))]
     pub urls: Vec<String>,
     /// What the upstream finds in `Host`: what the client sent, or the upstream's own address. Default `keep`.
@@ -170,6 +170,18 @@ impl Upstream {
             retry: Retry::default(),
             breaker: Breaker::default(),
             balance: Balance::default(),
+        }
+    }
+
+    /// The same with sockets taken from `folder` on.
+    pub(crate) fn seen_from(&self, folder: &Path) -> Self {
+        let from = |url: &String| match url.strip_prefix("http+unix://") {
+            Some(path) => format!("http+unix://{}", folder.join(path).display()),
+            None => url.clone(),
+        };
+        Self {
+            urls: self.urls.iter().map(from).collect(),
+            ..self.clone()
         }
     }
 

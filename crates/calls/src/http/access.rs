@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use http::header::{AUTHORIZATION, HeaderMap};
+use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use subtle::ConstantTimeEq;
 
 use crate::{config::Auth, listen::Peer};
@@ -69,9 +69,21 @@ impl Access {
         if self.is_open || peer.is_some_and(|peer| peer.is_certified) {
             return true;
         }
-        let Some(token) = &self.token else { return false };
-        let shown = headers.get(AUTHORIZATION).and_then(|value| bearer(value.as_bytes()));
-        shown.is_some_and(|shown| bool::from(shown.ct_eq(token.as_bytes())))
+        headers.get(AUTHORIZATION).is_some_and(|value| self.is_token(value))
+    }
+
+    /// Takes our token out of headers that go on to somebody else; what is not ours stays.
+    pub(crate) fn keep_token(&self, headers: &mut HeaderMap) {
+        if headers.get_all(AUTHORIZATION).iter().any(|value| self.is_token(value)) {
+            headers.remove(AUTHORIZATION);
+        }
+    }
+
+    fn is_token(&self, value: &HeaderValue) -> bool {
+        let (Some(token), Some(shown)) = (&self.token, bearer(value.as_bytes())) else {
+            return false;
+        };
+        bool::from(shown.ct_eq(token.as_bytes()))
     }
 }
 
@@ -120,6 +132,10 @@ mod tests {
         ] {
             assert!(!access.admits(&shown(wrong), None), "{wrong}");
         }
+        let (mut ours, mut others) = (shown("Bearer open sesame"), shown("Basic abc"));
+        access.keep_token(&mut ours);
+        access.keep_token(&mut others);
+        assert_eq!((ours.len(), others.len()), (0, 1));
         assert!(!access.admits(&HeaderMap::new(), None));
         let certified = Peer {
             origin: Origin::Unix,

@@ -24,10 +24,7 @@ impl CrossOrigin {
 
     /// The answer to a browser that asks what it may send; `None` where the request is none of that kind.
     pub(crate) fn preflight(&self, method: &Method, headers: &HeaderMap) -> Option<Response<Body>> {
-        let asks = headers.contains_key(ORIGIN) && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
-        if *method != Method::OPTIONS || !asks {
-            return None;
-        }
+        asks_before(method, headers)?;
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::NO_CONTENT;
         let answer = response.headers_mut();
@@ -73,6 +70,13 @@ impl CrossOrigin {
         answer.insert(ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
         true
     }
+}
+
+/// The method that a browser asks for before it uses it; `None` where the request is none of that kind.
+pub(crate) fn asks_before(method: &Method, headers: &HeaderMap) -> Option<Method> {
+    let wanted = headers.get(ACCESS_CONTROL_REQUEST_METHOD)?;
+    let asks = *method == Method::OPTIONS && headers.contains_key(ORIGIN);
+    asks.then(|| Method::from_bytes(wanted.as_bytes()).ok())?
 }
 
 #[cfg(test)]

@@ -19,5 +19,6 @@ mod stream;
 pub use access::{Access, AccessError};
 pub use service::{About, Service};
 
-pub(crate) use cors::CrossOrigin;
+pub(crate) use cors::{CrossOrigin, asks_before};
 pub(crate) use log::log_call;
+pub(crate) use refusal::Refusal;

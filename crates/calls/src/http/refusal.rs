@@ -1,5 +1,7 @@
 //! Why a request is not answered with what it asks for, as statuses and headers say it.
 
+use std::borrow::Cow;
+
 use http::{
     Response, StatusCode,
     header::{ALLOW, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE},
@@ -10,13 +12,13 @@ use crate::{Body, functions::CallError, reply};
 
 /// Why a request is not answered with what it asks for.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Refusal {
+pub(crate) enum Refusal {
     #[error(transparent)]
     Call(Box<CallError>),
     #[error("a token is asked for: send it as `Authorization: Bearer TOKEN`")]
     Unauthorized,
     #[error("this path is asked with {}", allow.replace(", ", " or "))]
-    Method { allow: &'static str },
+    Method { allow: Cow<'static, str> },
     #[error("the body has to be JSON: send it with `Content-Type: application/json`")]
     Media,
 }
@@ -76,7 +78,7 @@ impl Refusal {
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
             Self::Method { allow } => {
-                headers.insert(ALLOW, HeaderValue::from_static(allow));
+                headers.extend(HeaderValue::from_str(allow).ok().map(|allow| (ALLOW, allow)));
             }
             Self::Call(error) => {
                 let wait = error.retry_after().map(|wait| HeaderValue::from(wait.as_secs()));

@@ -92,7 +92,8 @@ impl Service {
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<BodyError>,
     {
-        self.guarded(request, |request| self.by_path(request)).await
+        let own = Path::own(request.uri().path());
+        self.guarded(request, own, |request| self.by_path(request)).await
     }
 
     /// Answers a request with the function of this name, `name` or `package/name`, whatever its path is.
@@ -116,19 +117,37 @@ impl Service {
                 Err(refusal) => Err(refusal),
             }
         };
-        self.guarded(request, call).await
+        self.guarded(request, None, call).await
+    }
+
+    /// Tells whoever is let in why there is no answer; browsers may read it.
+    pub(crate) async fn refuse<B>(&self, request: Request<B>, refusal: Refusal) -> Response<Body>
+    where
+        B: HttpBody<Data = Bytes> + Send + 'static,
+    {
+        self.guarded(request, None, |_| std::future::ready(Err(refusal))).await
+    }
+
+    /// Tells somebody who may not call an upstream so; browsers are told nothing.
+    pub(crate) fn turn_away<B>(&self, request: &Request<B>) -> Response<Body> {
+        let response = Refusal::Unauthorized.into_response(StatusCode::OK);
+        finished(Entry::new(request), request.method(), response)
     }
 
     /// What stands around every answer: who may, what browsers are told, the log.
-    async fn guarded<B, F>(&self, request: Request<B>, answer: impl FnOnce(Request<B>) -> F) -> Response<Body>
+    async fn guarded<B, F>(
+        &self,
+        request: Request<B>,
+        own: Option<Path>,
+        answer: impl FnOnce(Request<B>) -> F,
+    ) -> Response<Body>
     where
         B: HttpBody<Data = Bytes> + Send + 'static,
         F: Future<Output = Result<Response<Body>, Refusal>>,
     {
         let shared = &*self.shared;
         let entry = Entry::new(&request);
-        let own = Path::own(request.uri().path());
-        let is_head = *request.method() == Method::HEAD;
+        let method = request.method().clone();
         let asked = shared.cors.as_ref().map(|cors| (cors, request.headers().clone()));
         let preflight = asked
             .as_ref()
@@ -153,13 +172,7 @@ impl Service {
         if let Some((cors, headers)) = asked.filter(|_| !is_preflight) {
             cors.mark(&headers, response.headers_mut());
         }
-        response
-            .headers_mut()
-            .insert("x-forst-contract-version", HeaderValue::from_static(CONTRACT));
-        if is_head {
-            response = without_body(response);
-        }
-        entry.follow(response)
+        finished(entry, &method, response)
     }
 
     async fn by_path<B>(&self, request: Request<B>) -> Result<Response<Body>, Refusal>
@@ -173,7 +186,9 @@ impl Service {
             Some(Path::Invoke) => return self.invoke(request).await,
             Some(own) => {
                 if !matches!(*request.method(), Method::GET | Method::HEAD) {
-                    return Err(Refusal::Method { allow: "GET, HEAD" });
+                    return Err(Refusal::Method {
+                        allow: "GET, HEAD".into(),
+                    });
                 }
                 self.page(own)
             }
@@ -307,7 +322,7 @@ fn posted<B>(request: Request<B>) -> Result<(http::request::Parts, B), Refusal> 
     if *request.method() == Method::POST {
         Ok(request.into_parts())
     } else {
-        Err(Refusal::Method { allow: "POST" })
+        Err(Refusal::Method { allow: "POST".into() })
     }
 }
 
@@ -372,6 +387,17 @@ pub(super) fn json(status: StatusCode, text: impl Into<Bytes>) -> Response<Body>
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
+}
+
+/// What every answer of the server has, and its line in the log.
+fn finished(entry: Entry, method: &Method, mut response: Response<Body>) -> Response<Body> {
+    response
+        .headers_mut()
+        .insert("x-forst-contract-version", HeaderValue::from_static(CONTRACT));
+    if *method == Method::HEAD {
+        response = without_body(response);
+    }
+    entry.follow(response)
 }
 
 /// The head alone, as it would be with the body.

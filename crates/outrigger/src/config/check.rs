@@ -4,7 +4,6 @@
 
 use std::net::SocketAddr;
 
-use calls::config::FunctionConfig;
 use chassis::{
     config::{Config, Duration, Findings, Formats, Path, nearest},
     telemetry::logs,
@@ -69,20 +68,11 @@ impl Root {
                 Some(_) => {}
             }
         }
-        // What handlers say of themselves is not known yet: then any name may be right.
-        let is_closed = declared().all(|(_, function)| function.name.is_some());
         for (name, config) in &self.actors {
             let Some(function) = &config.handler.function else {
                 continue;
             };
-            let is_it = |declared: &FunctionConfig| {
-                let full = declared
-                    .name
-                    .as_ref()
-                    .map(|name| format!("{}/{name}", declared.package()));
-                declared.name.as_ref() == Some(function) || full.as_ref() == Some(function)
-            };
-            if is_closed && !declared().any(|(_, function)| is_it(function)) {
+            if !self.calls.as_ref().is_some_and(|calls| calls.may_have(function)) {
                 let help =
                     "declare it below `calls.functions`, as in `{ name: clean, handler: { socket: clean.sock } }`";
                 findings.error(

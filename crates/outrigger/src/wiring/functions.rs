@@ -17,8 +17,8 @@ pub fn plane(
     config: &Calls,
     loaded: &Loaded<Root>,
     served: &[Served<'_>],
-    metrics: &Metrics,
-    tracer: Tracer,
+    (metrics, tracer): (&Metrics, Tracer),
+    drain: &Drain,
 ) -> anyhow::Result<Plane> {
     let seats = served.iter().map(|actor| {
         let seat = ActorSeat {
@@ -37,6 +37,7 @@ pub fn plane(
             commit: option_env!("OUTRIGGER_COMMIT").unwrap_or("unknown").to_owned(),
             date: option_env!("OUTRIGGER_DATE").unwrap_or("unknown").to_owned(),
         },
+        drain,
     };
     Ok(Plane::new(config, parts)?)
 }

@@ -112,7 +112,13 @@ impl Running {
         let (reports, inbox) = Reports::new(&metrics);
         let tracer = tracer.reporting_to(reports);
         let calls = match &root.calls {
-            Some(config) => Some(functions::plane(config, loaded, &served, &metrics, tracer.clone())?),
+            Some(config) => Some(functions::plane(
+                config,
+                loaded,
+                &served,
+                (&metrics, tracer.clone()),
+                messages,
+            )?),
             None => None,
         };
         let plane = Plane::new(
