@@ -7,6 +7,7 @@ mod hellos;
 mod http;
 mod ipc;
 mod pipelining;
+mod proxy;
 mod serving;
 mod statuses;
 mod streaming;
