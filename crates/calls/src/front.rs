@@ -16,7 +16,7 @@ use crate::{
     Body, Service,
     config::Route,
     functions::CallError,
-    http::{Refusal, asks_before},
+    http::{Refusal, asks_before, turn_away},
     listen::{Handle, Peer},
     proxy::{Passage, Proxy},
     routes::{Found, Match, Routes, resolved},
@@ -88,7 +88,7 @@ impl Front {
             Way::Upstream(passage, route) => {
                 let access = service.access();
                 if !access.admits(request.headers(), Some(&peer)) {
-                    return service.turn_away(&request);
+                    return turn_away(&request);
                 }
                 access.keep_token(request.headers_mut());
                 passage.call(request, &peer, &route.target(&uri)).await

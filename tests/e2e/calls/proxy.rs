@@ -230,6 +230,11 @@ fn listeners_and_upstreams_may_be_unix_sockets_of_the_configurations_folder() {
     let config = config("http+unix://up.sock:/base", "").replace("http://127.0.0.1:0", "http+unix://web.sock");
     let field = Field::new(&config);
     let web = Web::on_socket(&field.path("up.sock"), |_| Said::with(200, &[], "ok"));
+    let checked = field.ok(&["check"]);
+    assert!(
+        checked.contains("1 upstream `api` on `http+unix://web.sock`"),
+        "{checked}"
+    );
     let _sidecar = field.run();
     let mut stream = UnixStream::connect(field.path("web.sock")).expect("it listens");
     stream

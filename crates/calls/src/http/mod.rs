@@ -22,3 +22,4 @@ pub use service::{About, Service};
 pub(crate) use cors::{CrossOrigin, asks_before};
 pub(crate) use log::log_call;
 pub(crate) use refusal::Refusal;
+pub(crate) use service::turn_away;

@@ -128,12 +128,6 @@ impl Service {
         self.guarded(request, None, |_| std::future::ready(Err(refusal))).await
     }
 
-    /// Tells somebody who may not call an upstream so; browsers are told nothing.
-    pub(crate) fn turn_away<B>(&self, request: &Request<B>) -> Response<Body> {
-        let response = Refusal::Unauthorized.into_response(StatusCode::OK);
-        finished(Entry::new(request), request.method(), response)
-    }
-
     /// What stands around every answer: who may, what browsers are told, the log.
     async fn guarded<B, F>(
         &self,
@@ -315,6 +309,12 @@ impl Service {
             .into()),
         }
     }
+}
+
+/// Tells somebody who may not call an upstream so; browsers are told nothing.
+pub(crate) fn turn_away<B>(request: &Request<B>) -> Response<Body> {
+    let response = Refusal::Unauthorized.into_response(StatusCode::OK);
+    finished(Entry::new(request), request.method(), response)
 }
 
 /// A request that has to be a POST.

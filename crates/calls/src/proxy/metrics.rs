@@ -195,7 +195,7 @@ impl Collector for BreakerStates {
         let gauge = ConstGauge::new(0_i64);
         let mut family = encoder.encode_descriptor(
             "proxy_breaker_state",
-            "Whether an address is left alone: 0 closed, 1 half-open, 2 open",
+            "Whether an address is left alone: 0 closed, 1 half-open, 2 open.",
             None,
             gauge.metric_type(),
         )?;

@@ -103,8 +103,21 @@ fn functions(calls: &Calls) -> String {
         0 => String::new(),
         number => format!(" and those of {}", human::count(number, "handler")),
     };
+    let upstreams: Vec<&String> = calls.upstreams.keys().collect();
+    let upstreams = (!upstreams.is_empty()).then(|| {
+        format!(
+            "{} {}",
+            human::count(upstreams.len(), "upstream"),
+            human::list(&upstreams)
+        )
+    });
+    let what = match upstreams {
+        Some(upstreams) if names.is_empty() && others == 0 => upstreams,
+        Some(upstreams) => format!("{known}{more}, {upstreams}"),
+        None => format!("{known}{more}"),
+    };
     let addresses: Vec<String> = calls.listen.iter().map(ToString::to_string).collect();
-    format!("{known}{more} on {}", human::list(&addresses))
+    format!("{what} on {}", human::list(&addresses))
 }
 
 /// Which backends signals have.
