@@ -6,6 +6,7 @@
 mod harness;
 
 mod asya;
+mod calls;
 mod concurrency;
 mod deadlines;
 mod dialects;

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::Write,
+    io::{BufRead, BufReader, Read, Write},
     os::unix::net::UnixStream,
     path::Path,
     process::{Command, Stdio},
@@ -42,7 +42,8 @@ fn complaints(text: &str) -> String {
 fn work() -> (Field, [Plain; 2], Sidecar) {
     let field = Field::new(
         "actors: { a: { handler: { socket: a.sock }, retry: { attempts: 2, backoff: 1ms } }, b: { handler: { socket: b.sock } }, events: { handler: { socket: none.sock } } }
-signals: { unix: { path: signals.sock }, backends: { none: { type: blackhole, flush_interval: 0 } } }",
+signals: { unix: { path: signals.sock }, backends: { none: { type: blackhole, flush_interval: 0 } } }
+calls: { listen: [ \"ipc:calls.sock\", \"http+unix://web.sock\" ], functions: [ { name: f, handler: { socket: nobody.sock, dialect: plain } } ], upstreams: { api: { urls: [ \"http+unix://api.sock\" ] } }, routes: [ { prefix: /, upstream: api } ] }",
     );
     // A close on a connection that was kept is tried once more at once; only the second is a lost handler.
     let closed = AtomicUsize::new(0);
@@ -72,6 +73,19 @@ signals: { unix: { path: signals.sock }, backends: { none: { type: blackhole, fl
     let mut sender = UnixStream::connect(field.path("signals.sock")).expect("it listens");
     let span = r#"{"src":"api","ts":1,"type":"span","tid":"t","sid":"s","data":{"name":"n"}}"#;
     writeln!(sender, "{span}").expect("it takes lines");
+    let mut caller = UnixStream::connect(field.path("calls.sock")).expect("it listens");
+    caller
+        .write_all(br#"{"function":"f","args":[]}"#)
+        .expect("it takes calls");
+    let mut answer = String::new();
+    BufReader::new(caller).read_line(&mut answer).expect("an answer");
+    assert!(answer.contains("handler_unavailable"), "{answer}");
+    let mut caller = UnixStream::connect(field.path("web.sock")).expect("it listens");
+    let request = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    caller.write_all(request).expect("it takes calls");
+    let mut answer = String::new();
+    caller.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.contains("Sidecar unavailable"), "{answer}");
     (field, [first, second], up)
 }
 

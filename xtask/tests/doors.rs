@@ -12,6 +12,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("messages", &["wire", "chassis", "queues", "handlers"]),
     ("supervise", &["wire", "chassis", "handlers"]),
     ("signals", &["wire", "chassis"]),
+    ("calls", &["wire", "chassis", "handlers"]),
     // The runtime for handlers in Rust: it knows the wire by its documents alone, as those of other languages do.
     ("handler", &[]),
 ];

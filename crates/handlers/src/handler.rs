@@ -1,6 +1,6 @@
 //! The one door to the user's code.
 
-use std::fmt::Debug;
+use std::{fmt::Debug, sync::Arc};
 
 use async_trait::async_trait;
 
@@ -25,6 +25,14 @@ pub trait Handler: Send + Sync + Debug {
     /// # Cancellation
     /// Dropping the future changes nothing.
     async fn ping(&self) -> Result<Liveness, HandlerError>;
+
+    /// What it says of itself; `None` where it says nothing. Ends by itself within seconds.
+    ///
+    /// # Cancellation
+    /// Dropping the future changes nothing.
+    async fn greet(&self) -> Result<Option<Arc<wire::Hello>>, HandlerError> {
+        Ok(None)
+    }
 
     /// Lets go of what is kept for later calls, such as idle connections: there will be none.
     fn rest(&self) {}

@@ -57,7 +57,7 @@ pub struct ActorConfig {
     pub max_frame: ByteSize,
 }
 
-/// Where a handler is; exactly one of `run`, `socket` and `http`.
+/// Where a handler is; exactly one of `run`, `socket`, `http` and `function`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HandlerConfig {
@@ -72,6 +72,9 @@ pub struct HandlerConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("format" = "handler-address", "x-help" = "write it as in `http://127.0.0.1:8000` or `http+unix:///run/app.sock`"))]
     pub http: Option<String>,
+    /// A function of `calls`, as `NAME` or `PACKAGE/NAME`: the payload is its one argument.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub function: Option<String>,
     /// What is spoken on the socket of `run` and `socket`. Default `socket`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dialect: Option<Dialect>,
@@ -102,9 +105,9 @@ pub enum Dialect {
 }
 
 impl HandlerConfig {
-    /// Whether its process is somebody else's.
+    /// Whether its process, if it has one, is somebody else's.
     pub fn is_foreign(&self) -> bool {
-        self.socket.is_some() || self.http.is_some()
+        self.socket.is_some() || self.http.is_some() || self.function.is_some()
     }
 
     /// What is spoken on its socket.

@@ -226,6 +226,8 @@ impl Station {
                         drain.spawn("step", step::run(self.actor.clone(), slot, delivery, drain.clone()));
                     }
                 }
+                // A call has work for the slot, and the queue has none.
+                () = self.pool.wanted(), if held.is_some() => held = None,
             }
         }
     }

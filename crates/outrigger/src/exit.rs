@@ -10,6 +10,7 @@ use std::{
     process::ExitCode,
 };
 
+use calls::listen::ListenError;
 use chassis::config::ConfigError;
 use queues::QueueError;
 
@@ -144,7 +145,7 @@ fn code_of_link(link: &(dyn Error + 'static)) -> Option<Code> {
             _ => Code::Unavailable,
         });
     }
-    if link.is::<ConfigError>() {
+    if link.is::<ConfigError>() || link.is::<calls::PlaneError>() {
         return Some(Code::Config);
     }
     (link.is::<OutputError>() || link.is::<std::io::Error>()).then_some(Code::Io)
@@ -155,6 +156,9 @@ fn cure(error: &anyhow::Error) -> Option<String> {
         if let Some(failure) = link.downcast_ref::<Failure>() {
             return failure.help.clone();
         }
+        if let Some(plane) = link.downcast_ref::<calls::PlaneError>() {
+            return calls_cure(plane);
+        }
         let help = match link.downcast_ref::<QueueError>()? {
             QueueError::NoQueue { .. } => "`outrigger queues` lists those that exist; `up` and `run` make them",
             QueueError::Full { .. } => "make room on the disk and do it again",
@@ -163,6 +167,30 @@ fn cure(error: &anyhow::Error) -> Option<String> {
         };
         Some(help.to_owned())
     })
+}
+
+fn calls_cure(error: &calls::PlaneError) -> Option<String> {
+    let help = match error {
+        calls::PlaneError::Listen { source, .. } if source.kind() == io::ErrorKind::AddrInUse => {
+            "another process listens there: end it, or write another address in `calls.listen`"
+        }
+        calls::PlaneError::Http {
+            source: ListenError::Live { .. },
+        } => "another process listens there: end it, or write another address in `calls.listen`",
+        calls::PlaneError::Http {
+            source: ListenError::Bind { source, .. },
+        } if source.kind() == io::ErrorKind::AddrInUse => {
+            "another process listens there: end it, or write another address in `calls.listen`"
+        }
+        calls::PlaneError::Http {
+            source: ListenError::Certificate { .. },
+        } => "name PEM files in `calls.tls.cert`, `calls.tls.key` and `calls.auth.client_ca`",
+        calls::PlaneError::Listen { .. } | calls::PlaneError::Http { .. } => "write another address in `calls.listen`",
+        calls::PlaneError::Proxy { .. } => "write other addresses in `calls.upstreams`",
+        calls::PlaneError::Access { .. } => "name the file with the token in `calls.auth.token_file`",
+        _ => return None,
+    };
+    Some(help.to_owned())
 }
 
 fn find<T: Error + 'static>(error: &anyhow::Error) -> Option<&T> {

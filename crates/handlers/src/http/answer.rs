@@ -68,6 +68,10 @@ pub(crate) fn failure(status: StatusCode, headers: &HeaderMap, body: &Bytes, now
             ..Fault::new(format!("HTTP {status}{said}"))
         }
     });
+    let told = Fault {
+        status: Some(status.as_u16()),
+        ..told
+    };
     let may_be_tried_again = status.is_server_error() || [408, 429].contains(&status.as_u16());
     if !may_be_tried_again {
         return Fault {

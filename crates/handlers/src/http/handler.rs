@@ -3,6 +3,10 @@
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
+use hyper::{
+    Request,
+    header::{CONTENT_TYPE, HeaderValue},
+};
 use jiff::Timestamp;
 use wire::{Frame, Protocol, Reply, read_reply};
 
@@ -10,7 +14,7 @@ use super::{
     HttpOptions, Link,
     answer::{self, Kind},
     body::{Answer, Stream},
-    request,
+    request::{self, Outgoing, StreamBody},
     split::{Events, Lines},
 };
 use crate::{BadAnswer, Call, Handler, HandlerError, Liveness, Report, Side, limits::Limits, trouble::Trouble};
@@ -60,15 +64,53 @@ impl HttpHandler {
         }
     }
 
-    async fn attempt(&self, mut link: Link, call: &Call, report: &mut Report<'_>) -> Result<Reply, Trouble> {
-        let mut limits = Limits::new(self.options.timeout, self.options.idle_timeout, call)?;
+    async fn attempt(&self, link: Link, call: &Call, report: &mut Report<'_>) -> Result<Reply, Trouble> {
         let request = request::invoke(call, &self.path, &self.host);
+        self.ask(link, request, call, report).await
+    }
+
+    async fn ask(
+        &self,
+        mut link: Link,
+        request: Request<Outgoing>,
+        call: &Call,
+        report: &mut Report<'_>,
+    ) -> Result<Reply, Trouble> {
+        let mut limits = Limits::new(self.options.timeout, self.options.idle_timeout, call)?;
         let mut answer = limits.keep(link.ask(request)).await??;
         let reply = self.read(&mut answer, &mut limits, report).await?;
         if answer.is_over() {
             self.keep(link);
         }
         Ok(reply)
+    }
+
+    /// As [`Handler::call`], with a body that streams through in place of the call's: of any size, and of this media type where
+    /// its caller has said so.
+    ///
+    /// It is asked once: a body that is on its way cannot be sent again.
+    ///
+    /// # Cancellation
+    /// Dropping the future ends the exchange.
+    pub async fn stream(
+        &self,
+        call: &Call,
+        body: StreamBody,
+        media: Option<HeaderValue>,
+        report: &mut Report<'_>,
+    ) -> Result<Reply, HandlerError> {
+        let exchange = async {
+            let link = self.open().await?;
+            let mut request = request::invoke(call, &self.path, &self.host);
+            *request.body_mut() = Outgoing::stream(body);
+            match media {
+                Some(media) => request.headers_mut().insert(CONTENT_TYPE, media),
+                None => request.headers_mut().remove(CONTENT_TYPE),
+            };
+            self.ask(link, request, call, report).await
+        };
+        let cap = self.options.max_frame;
+        exchange.await.map_err(|trouble| trouble.of_call(self.describe(), cap))
     }
 
     async fn exchange(&self, call: &Call, report: &mut Report<'_>) -> Result<Reply, Trouble> {

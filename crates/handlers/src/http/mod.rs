@@ -18,6 +18,7 @@ mod stream;
 pub use address::{BadAddress, HttpAddress};
 pub use handler::HttpHandler;
 pub use options::HttpOptions;
+pub use request::{BodyError, StreamBody};
 
 pub(crate) use address::Target;
 pub(crate) use answer::{Kind, excerpt, kind};

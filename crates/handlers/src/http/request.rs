@@ -4,13 +4,13 @@
 //! and a blank at either end, which would be lost. Whoever decodes has the text as it was.
 
 use std::{
-    convert::Infallible,
     pin::Pin,
     sync::{Arc, atomic::Ordering},
     task::{Context, Poll},
 };
 
 use bytes::Bytes;
+use http_body_util::combinators::UnsyncBoxBody;
 use hyper::{
     Method, Request,
     body::{Body, Frame, SizeHint},
@@ -20,24 +20,45 @@ use hyper::{
 use super::stream::Seen;
 use crate::Call;
 
-/// A request's body: in one piece, and it says when it was handed over.
+/// A request's body, which says when it was handed over.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
-    body: Option<Bytes>,
+    body: Content,
     seen: Option<Arc<Seen>>,
+}
+
+/// A body that streams through: it is somebody else's.
+pub type StreamBody = UnsyncBoxBody<Bytes, BodyError>;
+
+/// Why somebody else's body broke off.
+pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
+
+#[derive(Debug)]
+enum Content {
+    /// In one piece; `None` when it has gone out.
+    Whole(Option<Bytes>),
+    Stream(StreamBody),
 }
 
 impl Outgoing {
     /// Nothing of it has gone out.
     pub(crate) fn new(body: Bytes) -> Self {
         Self {
-            body: Some(body).filter(|body| !body.is_empty()),
+            body: Content::Whole(Some(body).filter(|body| !body.is_empty())),
+            seen: None,
+        }
+    }
+
+    /// A body that comes while it goes out.
+    pub(super) fn stream(body: StreamBody) -> Self {
+        Self {
+            body: Content::Stream(body),
             seen: None,
         }
     }
 
     pub(super) fn watch(&mut self, seen: Arc<Seen>) {
-        if self.body.is_none() {
+        if self.is_end_stream() {
             seen.handed.store(true, Ordering::Relaxed);
         }
         self.seen = Some(seen);
@@ -46,22 +67,39 @@ impl Outgoing {
 
 impl Body for Outgoing {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = BodyError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let body = self.body.take();
-        if let Some(seen) = &self.seen {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let frame = match &mut self.body {
+            Content::Whole(body) => body.take().map(|body| Ok(Frame::data(body))),
+            Content::Stream(body) => match Pin::new(body).poll_frame(cx) {
+                Poll::Ready(frame) => frame,
+                Poll::Pending => return Poll::Pending,
+            },
+        };
+        let is_whole = matches!(self.body, Content::Whole(_));
+        if let Some(seen) = self
+            .seen
+            .as_ref()
+            .filter(|_| is_whole || frame.is_none() || self.is_end_stream())
+        {
             seen.handed.store(true, Ordering::Relaxed);
         }
-        Poll::Ready(body.map(|body| Ok(Frame::data(body))))
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_none()
+        match &self.body {
+            Content::Whole(body) => body.is_none(),
+            Content::Stream(body) => body.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.body.as_ref().map_or(0, |body| body.len() as u64))
+        match &self.body {
+            Content::Whole(body) => SizeHint::with_exact(body.as_ref().map_or(0, |body| body.len() as u64)),
+            Content::Stream(body) => body.size_hint(),
+        }
     }
 }
 

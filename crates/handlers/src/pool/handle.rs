@@ -1,15 +1,16 @@
 //! The pool as stations and the supervisor see it.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, io, sync::Arc};
 
 use tokio::sync::{oneshot, watch};
+use wire::Hello;
 
 use super::{
     Event, MemberId, MemberState, MemberStatus, Ownership, Readiness, Slot,
     member::{Cause, Member},
     state::{Shared, State, Waiter},
 };
-use crate::Handler;
+use crate::{Handler, HandlerError};
 
 /// The handlers of one actor; a cheap handle, clones share one pool.
 ///
@@ -149,6 +150,55 @@ impl Pool {
         }
     }
 
+    /// As [`slot`](Self::slot), for those who have work at hand: whoever holds a slot and only waits for work hears of it by
+    /// [`wanted`](Self::wanted).
+    ///
+    /// # Cancellation
+    /// As of [`slot`](Self::slot).
+    pub async fn slot_for_work(&self) -> Slot {
+        tokio::select! {
+            biased;
+            slot = self.slot() => return slot,
+            () = std::future::ready(()) => {}
+        }
+        let _wish = Wish::new(&self.shared);
+        self.slot().await
+    }
+
+    /// Waits until somebody has work at hand and no slot to do it with: one who holds a slot and has no work gives it up then,
+    /// and waits anew.
+    ///
+    /// # Cancellation
+    /// Dropping the future changes nothing.
+    pub async fn wanted(&self) {
+        let mut wanting = self.shared.wanting.subscribe();
+        // The sender is ours.
+        let _ = wanting.wait_for(|wanting| *wanting > 0).await;
+    }
+
+    /// What a handler that takes work says of itself; `None` where it says nothing.
+    ///
+    /// # Errors
+    /// Those of [`Handler::greet`]; [`HandlerError::Unreachable`] where none takes work.
+    ///
+    /// # Cancellation
+    /// Dropping the future changes nothing.
+    pub async fn greet(&self) -> Result<Option<Arc<Hello>>, HandlerError> {
+        let live = {
+            let state = self.shared.lock();
+            let mut members = state.members.iter();
+            let live = members.find(|member| member.state == MemberState::Live);
+            live.map(|member| Arc::clone(&member.handler))
+        };
+        match live {
+            Some(handler) => handler.greet().await,
+            None => Err(HandlerError::Unreachable {
+                handler: format!("of {}", self.actor()),
+                source: io::Error::new(io::ErrorKind::NotConnected, "none is alive"),
+            }),
+        }
+    }
+
     /// Exchanges that go on now.
     pub fn busy(&self) -> usize {
         self.shared.lock().members.iter().map(|member| member.exchanges).sum()
@@ -200,6 +250,22 @@ impl Pool {
 fn live_slots(state: &State) -> usize {
     let live = state.members.iter().filter(|member| member.state == MemberState::Live);
     live.map(|member| member.slots).sum()
+}
+
+/// That somebody has work at hand; dropped, it is taken back.
+struct Wish<'a>(&'a Shared);
+
+impl<'a> Wish<'a> {
+    fn new(shared: &'a Shared) -> Self {
+        shared.wanting.send_modify(|wanting| *wanting += 1);
+        Self(shared)
+    }
+}
+
+impl Drop for Wish<'_> {
+    fn drop(&mut self) {
+        self.0.wanting.send_modify(|wanting| *wanting -= 1);
+    }
 }
 
 /// A place in the row; dropped, it is given up.

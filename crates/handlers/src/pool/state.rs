@@ -41,6 +41,8 @@ pub(super) struct Shared {
     pub(super) actor: String,
     pub(super) bell: Notify,
     pub(super) readiness: watch::Sender<Readiness>,
+    /// Those who have work at hand and wait for a slot to do it with.
+    pub(super) wanting: watch::Sender<usize>,
     state: Mutex<State>,
 }
 
@@ -66,6 +68,7 @@ impl Shared {
             actor,
             bell: Notify::new(),
             readiness: watch::Sender::new(Readiness::default()),
+            wanting: watch::Sender::new(0),
             state: Mutex::default(),
         }
     }

@@ -124,6 +124,25 @@ impl Handler for SocketHandler {
             .map_err(|trouble: Trouble| trouble.of_ping(self.describe(), self.peer.options.max_frame))
     }
 
+    async fn greet(&self) -> Result<Option<Arc<Hello>>, HandlerError> {
+        let answer = async {
+            let (mut connection, fresh) = match self.reuse() {
+                Some(connection) => (connection, false),
+                None => (Connection::open(&self.peer).await.map_err(Trouble::Unwritten)?, true),
+            };
+            connection.greet(&self.peer).await?;
+            let says_hello = connection.speaks == Speaks::One;
+            // A plain handler may serve one connection after the other: one that we do not use is not left open.
+            connection.reusable &= says_hello || !fresh;
+            self.keep(connection);
+            Ok(says_hello)
+        };
+        let says_hello = answer
+            .await
+            .map_err(|trouble: Trouble| trouble.of_ping(self.describe(), self.peer.options.max_frame))?;
+        Ok(self.peer.hello().filter(|_| says_hello))
+    }
+
     fn rest(&self) {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }

@@ -73,3 +73,19 @@ async fn a_slot_that_was_handed_over_and_revoked_at_once_is_not_given_out() {
     let slot = waiting.await;
     assert!(!slot.is_revoked() && fake.pinged() == 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn one_who_only_waits_for_work_hears_that_another_has_some() {
+    let pool = Pool::new("clean");
+    pool.add(Fake::up("a", &[]), 1, Ownership::Foreign);
+    let idle = pool.slot().await;
+    let give_up = async {
+        pool.wanted().await;
+        drop(idle);
+    };
+    let (slot, ()) = tokio::join!(pool.slot_for_work(), give_up);
+    // It has what it wanted: nobody is asked to give anything up any more.
+    assert!(timeout(Duration::from_secs(1), pool.wanted()).await.is_err());
+    drop(slot);
+    let _free = pool.slot_for_work().await;
+}

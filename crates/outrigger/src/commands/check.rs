@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path, process::ExitCode};
 
+use calls::Calls;
 use chassis::config::{Finding, Loaded, mask_urls};
 use signals::Signals;
 
@@ -56,9 +57,16 @@ fn summary(loaded: &Loaded<Root>) -> String {
         .map_or("the environment".into(), Path::to_string_lossy);
     if let Some(signals) = root.signals()
         && root.actors.is_empty()
+        && root.calls.is_none()
     {
         let tests = human::count(signals.tests.len(), "routing test");
         return format!("ok: {file}: signals, {}, {tests}", backends(&signals));
+    }
+    if let Some(calls) = root.calls.as_ref().filter(|_| root.actors.is_empty()) {
+        let signals = root
+            .signals()
+            .map(|signals| format!(", signals to {}", backends(&signals)));
+        return format!("ok: {file}: {}{}", functions(calls), signals.unwrap_or_default());
     }
     let names: Vec<&String> = root.actors.keys().collect();
     let actors = match names.len() {
@@ -68,13 +76,48 @@ fn summary(loaded: &Loaded<Root>) -> String {
     let signals = root
         .signals()
         .map(|signals| format!(", signals to {}", backends(&signals)));
+    let calls = root.calls.as_ref().map(|calls| format!(", {}", functions(calls)));
     format!(
-        "ok: {file}: {actors}, queue `{}`, ends `{}` and `{}`{}",
+        "ok: {file}: {actors}, queue `{}`, ends `{}` and `{}`{}{}",
         mask_urls(&root.queue),
         root.queue_of(root.ends.happy_name()),
         root.error_end(),
+        calls.unwrap_or_default(),
         signals.unwrap_or_default(),
     )
+}
+
+/// What can be called, and where.
+fn functions(calls: &Calls) -> String {
+    let names: Vec<&String> = calls
+        .functions
+        .declared()
+        .filter_map(|(_, function)| function.name.as_ref())
+        .collect();
+    let others = calls.functions.declared().count() - names.len();
+    let known = match names.len() {
+        0 => "functions".to_owned(),
+        number => format!("{} {}", human::count(number, "function"), human::list(&names)),
+    };
+    let more = match others {
+        0 => String::new(),
+        number => format!(" and those of {}", human::count(number, "handler")),
+    };
+    let upstreams: Vec<&String> = calls.upstreams.keys().collect();
+    let upstreams = (!upstreams.is_empty()).then(|| {
+        format!(
+            "{} {}",
+            human::count(upstreams.len(), "upstream"),
+            human::list(&upstreams)
+        )
+    });
+    let what = match upstreams {
+        Some(upstreams) if names.is_empty() && others == 0 => upstreams,
+        Some(upstreams) => format!("{known}{more}, {upstreams}"),
+        None => format!("{known}{more}"),
+    };
+    let addresses: Vec<String> = calls.listen.iter().map(ToString::to_string).collect();
+    format!("{what} on {}", human::list(&addresses))
 }
 
 /// Which backends signals have.

@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 
 use chassis::{
-    config::{Config, Duration, Findings, Formats},
+    config::{Config, Duration, Findings, Formats, Path, nearest},
     telemetry::logs,
 };
 use handlers::HttpAddress;
@@ -21,6 +21,7 @@ impl Config for Root {
         for (name, config) in &self.actors {
             findings.within(["actors", name], |findings| actor(name, config, findings));
         }
+        self.check_calls(findings);
         self.check_signals(findings);
     }
 
@@ -33,6 +34,7 @@ impl Config for Root {
                 .map(drop)
                 .map_err(|error| error.to_string())
         });
+        calls::formats(formats);
         signals::formats(formats);
         formats.add("log-level", |level| {
             logs::check(level).map_err(|error| error.to_string())
@@ -41,6 +43,47 @@ impl Config for Root {
 }
 
 impl Root {
+    fn check_calls(&self, findings: &mut Findings) {
+        let declared = || self.calls.iter().flat_map(|calls| calls.functions.declared());
+        if let Some(calls) = &self.calls {
+            findings.within("calls", |findings| calls.check(findings));
+        }
+        for (index, function) in declared() {
+            let Some(actor) = &function.handler.actor else { continue };
+            let path = Path::from(["calls", "functions"])
+                .index(index)
+                .join(["handler", "actor"]);
+            match self.actors.get(actor) {
+                None => {
+                    let help = match nearest(actor, self.actors.keys().map(String::as_str)) {
+                        Some(name) => format!("did you mean `{name}`?"),
+                        None => "declare it below `actors`".to_owned(),
+                    };
+                    findings.error(path, format!("there is no actor `{actor}`"), help);
+                }
+                Some(config) if config.handler.function.is_some() => {
+                    let message = format!("actor `{actor}` is a function itself");
+                    findings.error(path, message, "give the function the handler that does the work");
+                }
+                Some(_) => {}
+            }
+        }
+        for (name, config) in &self.actors {
+            let Some(function) = &config.handler.function else {
+                continue;
+            };
+            if !self.calls.as_ref().is_some_and(|calls| calls.may_have(function)) {
+                let help =
+                    "declare it below `calls.functions`, as in `{ name: clean, handler: { socket: clean.sock } }`";
+                findings.error(
+                    ["actors", name, "handler", "function"],
+                    format!("there is no function `{function}`"),
+                    help,
+                );
+            }
+        }
+    }
+
     fn check_signals(&self, findings: &mut Findings) {
         if let Some(sidecar) = &self.sidecar {
             findings.within("sidecar", |findings| sidecar.check(findings));
@@ -147,6 +190,7 @@ fn handler(name: &str, config: &ActorConfig, findings: &mut Findings) {
         ("run", handler.run.is_some()),
         ("socket", handler.socket.is_some()),
         ("http", handler.http.is_some()),
+        ("function", handler.function.is_some()),
     ]
     .into_iter()
     .filter_map(|(key, is_there)| is_there.then_some(key))
@@ -160,7 +204,7 @@ fn handler(name: &str, config: &ActorConfig, findings: &mut Findings) {
                 "name the handler's Unix socket",
             );
         }
-        ["socket" | "http"] => {}
+        ["socket" | "http" | "function"] => {}
         [] => {
             let help = format!(
                 "write `run: \"python3 -m outrigger handler.py:process\"` to have it started, or `socket: PATH` (or \
@@ -173,12 +217,16 @@ fn handler(name: &str, config: &ActorConfig, findings: &mut Findings) {
             let (last, first) = quoted.split_last().expect("several are not none");
             let message = format!(
                 "actor `{name}` has {} handlers: {} and {last}",
-                if several.len() == 2 { "two" } else { "three" },
+                ["two", "three", "four"][several.len() - 2],
                 first.join(", ")
             );
             let help = "keep `run` to have the handler started, or `socket` or `http` where somebody else starts it";
             findings.error("handler", message, help);
         }
+    }
+    if handler.dialect.is_some() && handler.function.is_some() {
+        let help = "leave it out: how a function is reached is said below `calls`";
+        findings.error("handler.dialect", "a function has no dialect here", help);
     }
     if handler.dialect.is_some() && handler.http.is_some() {
         let help = "leave it out: a dialect is what is spoken on the socket of `run` or `socket`";

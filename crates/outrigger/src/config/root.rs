@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use calls::Calls;
 use chassis::telemetry::logs;
 use messages::{ActorConfig, Ends};
 use schemars::JsonSchema;
@@ -41,6 +42,9 @@ pub struct Root {
     /// of an end works on what ends there. Default none.
     #[schemars(extend("propertyNames" = { "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$", "x-help": "use letters, digits, `_` and `-`, at most 63, a letter or digit first" }))]
     pub actors: BTreeMap<String, ActorConfig>,
+    /// The functions that programs call, and where they call them. Default: none are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calls: Option<Calls>,
     /// Where programs send their signal lines, and which backends get them. Default: nothing is taken.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signals: Option<Signals>,
@@ -69,6 +73,7 @@ impl Default for Root {
             rabbitmq: RabbitMq::default(),
             ends: Ends::default(),
             actors: BTreeMap::new(),
+            calls: None,
             signals: None,
             sidecar: None,
             routing: BTreeMap::new(),

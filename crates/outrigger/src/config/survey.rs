@@ -10,7 +10,7 @@ use super::Root;
 /// Looks whether the programs that handlers name can be found, and the sockets be reached.
 pub fn survey(loaded: &Loaded<Root>, environment: &BTreeMap<String, String>) -> Report {
     let mut findings = Findings::default();
-    if loaded.value.actors.is_empty() && loaded.value.signals().is_none() {
+    if loaded.value.actors.is_empty() && loaded.value.signals().is_none() && loaded.value.calls.is_none() {
         findings.warning(
             "actors",
             "no actor is declared",

@@ -82,7 +82,7 @@ pub fn serve<'a>(root: &'a Root, mode: Mode, only: Option<&str>) -> anyhow::Resu
             pool: Pool::new(name),
         });
     }
-    if served.is_empty() && (only.is_some() || root.signals().is_none()) {
+    if served.is_empty() && (only.is_some() || (root.signals().is_none() && root.calls.is_none())) {
         return Err(nothing_to_serve(root, mode, only).into());
     }
     Ok(served)
@@ -106,8 +106,13 @@ fn nothing_to_serve(root: &Root, mode: Mode, only: Option<&str>) -> Failure {
     Failure::new(Code::Config, message).help(help)
 }
 
-/// Adds an actor's handlers to its pool: a foreign one, or processes that `launch` starts.
-pub fn man(actor: &Served<'_>, loaded: &Loaded<Root>, launch: Option<&Launch>) -> anyhow::Result<()> {
+/// Adds an actor's handlers to its pool: a foreign one, a function, or processes that `launch` starts.
+pub fn man(
+    actor: &Served<'_>,
+    loaded: &Loaded<Root>,
+    launch: Option<&Launch>,
+    calls: Option<&calls::Plane>,
+) -> anyhow::Result<()> {
     let config = actor.config;
     let concurrency = config.concurrency.max(config.replicas);
     let position = if loaded.value.is_end(actor.name) {
@@ -139,6 +144,17 @@ pub fn man(actor: &Served<'_>, loaded: &Loaded<Root>, launch: Option<&Launch>) -
                 .parse()
                 .with_context(|| format!("the address of actor `{}` is none", actor.name))?;
             let handler = over_http(address.within(&loaded.folder), config, concurrency.get());
+            actor.pool.add(handler, concurrency.get(), Ownership::Foreign);
+        }
+        (
+            HandlerConfig {
+                function: Some(function),
+                ..
+            },
+            _,
+        ) => {
+            let calls = calls.with_context(|| format!("there is no function `{function}`: `calls` is not there"))?;
+            let handler = Arc::new(calls.handler(function));
             actor.pool.add(handler, concurrency.get(), Ownership::Foreign);
         }
         (HandlerConfig { run: Some(command), .. }, Some(launch)) => {

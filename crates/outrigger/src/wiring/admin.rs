@@ -33,18 +33,23 @@ pub async fn start(
     root: &Root,
     (health, metrics, drain, queue): (Health, Metrics, Drain, Arc<dyn Queue>),
     actors: Vec<ActorView>,
+    calls: Option<calls::Plane>,
     routes: Router,
 ) -> anyhow::Result<Running> {
     let build = || {
         let (queue, actors) = (queue.clone(), actors.clone());
-        Admin::new(
+        let admin = Admin::new(
             env!("CARGO_PKG_VERSION"),
             health.clone(),
             metrics.clone(),
             drain.clone(),
         )
         .plane("messages", move || describe(queue.clone(), actors.clone()))
-        .routes(routes.clone())
+        .routes(routes.clone());
+        match calls.clone() {
+            Some(calls) => admin.plane("calls", move || std::future::ready(calls.status())),
+            None => admin,
+        }
     };
     let (address, is_chosen) = root.admin_address();
     match build().start(&address).await {

@@ -5,6 +5,7 @@
 
 mod actors;
 mod admin;
+mod functions;
 mod python;
 mod reload;
 mod running;

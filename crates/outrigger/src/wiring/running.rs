@@ -27,7 +27,7 @@ use wire::status::Unready;
 use super::{
     actors::{self, Launch, Mode, Served},
     admin::{self, ActorView},
-    python,
+    functions, python,
     reload::Reloader,
 };
 use crate::{config::Root, open};
@@ -111,6 +111,16 @@ impl Running {
         let tracer = Tracer::from_environment(&texts(&options.environment), &metrics, processes);
         let (reports, inbox) = Reports::new(&metrics);
         let tracer = tracer.reporting_to(reports);
+        let calls = match &root.calls {
+            Some(config) => Some(functions::plane(
+                config,
+                loaded,
+                &served,
+                (&metrics, tracer.clone()),
+                messages,
+            )?),
+            None => None,
+        };
         let plane = Plane::new(
             queue.clone(),
             &root.prefix,
@@ -130,15 +140,16 @@ impl Running {
             Some(config) => Some(start_signals(&config, loaded, &health, &metrics, inbox).await?),
             None => None,
         };
+        let environment = texts(&options.environment);
         let mut routes = Router::new();
         if let Some(plane) = &signals {
-            let environment = texts(&options.environment);
+            let environment = environment.clone();
             let reloader = Reloader::new(loaded, environment, Arc::clone(plane), health.clone());
             reloader.follow(messages)?;
             routes = reloader.routes().merge(plane.routes());
         }
         let parts = (health.clone(), metrics, messages.clone(), queue.clone());
-        let admin = admin::start(root, parts, views, routes).await?;
+        let admin = admin::start(root, parts, views, calls.clone(), routes).await?;
         if is_broker {
             declare(&*queue, root, &health).await?;
         }
@@ -149,7 +160,7 @@ impl Running {
             None
         };
         for actor in &served {
-            actors::man(actor, loaded, launch.as_ref())?;
+            actors::man(actor, loaded, launch.as_ref(), calls.as_ref())?;
             let station = plane.station(
                 actor.name,
                 actor.config,
@@ -157,6 +168,10 @@ impl Running {
                 health.component(actor.name),
             );
             messages.spawn("station", station.run(messages.clone()));
+        }
+        if let (Some(plane), Some(config)) = (&calls, &root.calls) {
+            let part = (health.component("calls"), messages);
+            functions::listen(plane, config, loaded, &environment, part).await?;
         }
         let actors = served.iter().map(|actor| actor.name.to_owned()).collect();
         Ok(Self {

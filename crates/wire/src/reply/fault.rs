@@ -29,6 +29,8 @@ pub struct Fault {
     pub traceback: Option<String>,
     /// Whatever else it says about it.
     pub details: Option<Json>,
+    /// The status of the answer that said so, where HTTP carried it.
+    pub status: Option<u16>,
 }
 
 impl Fault {
@@ -47,6 +49,7 @@ impl Fault {
             retry_after: None,
             traceback: None,
             details: None,
+            status: None,
         }
     }
 

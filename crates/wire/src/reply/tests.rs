@@ -172,6 +172,7 @@ fn an_error_says_all_that_its_handler_says() {
         retry_after: Some(Duration::from_millis(1500)),
         traceback: Some("t".into()),
         details: Some(json(r#"{"a":1.0}"#)),
+        status: None,
     };
     assert_eq!(read, expected);
     let record = read.record("clean", 2, Timestamp::UNIX_EPOCH);

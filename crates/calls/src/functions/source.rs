@@ -1,0 +1,132 @@
+//! Where functions come from: one entry of the configuration, its handler, and what that has said of itself.
+
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use handlers::{Dialect, Handler, HandlerError, HttpHandler, HttpOptions, Pool, SocketHandler, SocketOptions};
+use wire::{Hello, Input};
+
+use crate::config::{self, FunctionConfig};
+
+/// One entry of the configuration.
+#[derive(Debug)]
+pub(crate) struct Source {
+    pub(crate) config: FunctionConfig,
+    pub(crate) target: Target,
+    heard: Mutex<Heard>,
+}
+
+/// Whose work it is.
+#[derive(Debug)]
+pub(crate) enum Target {
+    Socket(Arc<SocketHandler>),
+    Http(Arc<HttpHandler>),
+    /// An actor of this process, whose handlers work on its messages too.
+    Actor {
+        name: String,
+        pool: Pool,
+        input: Input,
+    },
+}
+
+/// What the handler has said of itself.
+#[derive(Debug, Clone, Default)]
+pub(super) enum Heard {
+    /// Nobody has asked it, or it was not there.
+    #[default]
+    Nothing,
+    /// It says no hello.
+    Silence,
+    Hello(Arc<Hello>),
+}
+
+impl Source {
+    /// The handler of an entry, with nobody asked yet; paths begin in `folder`. `None` where the entry names an actor that `actor`
+    /// does not know, or no handler at all.
+    pub(crate) fn new(
+        config: &FunctionConfig,
+        folder: &Path,
+        actor: impl Fn(&str) -> Option<(Pool, Input)>,
+    ) -> Option<Self> {
+        let connections = config.concurrency.get();
+        let handler = &config.handler;
+        let target = if let Some(socket) = &handler.socket {
+            Target::Socket(Arc::new(SocketHandler::new(SocketOptions {
+                dialect: match handler.dialect {
+                    Some(config::Dialect::Plain) => Dialect::Plain,
+                    // It has to say what it has.
+                    _ if config.name.is_none() => Dialect::One,
+                    _ => Dialect::Auto,
+                },
+                timeout: None,
+                connections,
+                ..SocketOptions::new(folder.join(socket))
+            })))
+        } else if let Some(http) = &handler.http {
+            let address: handlers::HttpAddress = http.parse().ok()?;
+            Target::Http(Arc::new(HttpHandler::new(HttpOptions {
+                timeout: None,
+                connections,
+                ..HttpOptions::new(address.within(folder))
+            })))
+        } else {
+            let name = handler.actor.clone()?;
+            let (pool, input) = actor(&name)?;
+            Target::Actor { name, pool, input }
+        };
+        Some(Self {
+            config: config.clone(),
+            target,
+            heard: Mutex::default(),
+        })
+    }
+
+    /// Whether its handler has something to say that is not known yet.
+    pub(super) fn is_unheard(&self) -> bool {
+        self.may_say() && matches!(self.heard(), Heard::Nothing)
+    }
+
+    /// Whether functions of it are known by its handler's hello alone.
+    pub(super) fn is_nameless(&self) -> bool {
+        self.config.name.is_none()
+    }
+
+    pub(super) fn heard(&self) -> Heard {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Asks its handler what it has; true where that is news.
+    ///
+    /// # Cancellation
+    /// Dropping the future changes nothing.
+    pub(super) async fn ask(&self) -> Result<bool, HandlerError> {
+        let hello = match &self.target {
+            Target::Socket(handler) => handler.greet().await?,
+            Target::Http(_) => None,
+            Target::Actor { pool, .. } => pool.greet().await?,
+        };
+        let heard = hello.map_or(Heard::Silence, Heard::Hello);
+        let mut before = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_news = match (&*before, &heard) {
+            (Heard::Silence, Heard::Silence) => false,
+            (Heard::Hello(before), Heard::Hello(now)) => before != now,
+            _ => true,
+        };
+        *before = heard;
+        Ok(is_news)
+    }
+
+    /// Whether its handler is asked what it has.
+    fn may_say(&self) -> bool {
+        match self.target {
+            Target::Socket(_) => {
+                let is_plain = self.config.handler.dialect == Some(config::Dialect::Plain);
+                !is_plain && (self.config.name.is_none() || self.config.args.is_none())
+            }
+            Target::Http(_) => false,
+            Target::Actor { .. } => self.config.name.is_none(),
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Takes connections on one socket.
+
+use std::{io, path::Path, time::Duration};
+
+use chassis::lifecycle::Drain;
+use tokio::net::UnixListener;
+use tracing::warn;
+
+use super::connection;
+use crate::{
+    functions::Registry,
+    listen::{self, SocketFile},
+};
+
+/// A bound socket.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    socket: UnixListener,
+    _file: SocketFile,
+    limit: usize,
+}
+
+impl Listener {
+    /// Binds a socket for this user alone; an object on it has at most `limit` bytes.
+    pub(crate) fn new(path: &Path, limit: usize) -> io::Result<Self> {
+        let (listener, file) = listen::bind(path)?;
+        Ok(Self {
+            socket: listener,
+            _file: file,
+            limit,
+        })
+    }
+
+    /// Serves until the drain begins; connections end when what they have in flight is answered.
+    pub(crate) async fn run(self, registry: Registry, drain: Drain) {
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = drain.begun() => return,
+                accepted = self.socket.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, _)) => {
+                    let (registry, ending, limit) = (registry.clone(), drain.clone(), self.limit);
+                    drain.spawn("ipc connection", async move {
+                        connection::serve(stream, &registry, limit, &ending).await;
+                    });
+                }
+                Err(error) => {
+                    warn!(%error, "cannot take a connection, trying again");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+/// Before the next try where the system is short of something.
+const PAUSE: Duration = Duration::from_millis(100);

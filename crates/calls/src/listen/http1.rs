@@ -1,0 +1,250 @@
+//! One connection over HTTP/1: requests one after the other, each answered before the next is read.
+
+use std::{io, pin::Pin, sync::Arc, time::Duration};
+
+use bytes::BytesMut;
+use chassis::lifecycle::Drain;
+use http::{Method, Request, StatusCode, Version};
+use tokio::{sync::mpsc, time::timeout};
+
+use super::{Expectation, Handle, Interim, Peer, Takeover, interim::Said, refusal, request_body::RequestBody};
+use crate::{
+    Body,
+    http1::{Head, HeadError, Incoming, LineEnd, Reader, Refusal, Writer, write_fields},
+    socket::Socket,
+};
+
+mod answer;
+mod loan;
+
+use answer::{Form, Sent};
+use loan::{Line, Loan};
+
+/// How long a head may take, from its first byte on.
+pub(super) const HEAD_TIME: Duration = Duration::from_secs(30);
+/// How long a connection may wait for its next request.
+const IDLE_TIME: Duration = Duration::from_secs(75);
+/// What is read, at most, of a body that nobody wanted, so that its sender comes to read our answer.
+const LINGER: Duration = Duration::from_secs(2);
+const LINGER_BYTES: usize = 1024 * 1024;
+/// Interim answers that wait to be written.
+const INTERIMS: usize = 8;
+
+/// Serves a connection to its end; `begun` is what has come already.
+pub(super) async fn serve<H: Handle>(
+    socket: Socket,
+    begun: BytesMut,
+    peer: Peer,
+    handle: Arc<H>,
+    drain: Drain,
+) -> io::Result<()> {
+    let (read, write) = socket.split();
+    let (interim, said) = mpsc::channel(INTERIMS);
+    let connection = Connection {
+        writer: Writer::new(write),
+        peer,
+        handle,
+        interim,
+        said,
+        exchange: 0,
+    };
+    let ending = drain.clone();
+    tokio::select! {
+        biased;
+        ended = connection.run(Reader::new(read, begun), &drain) => ended,
+        () = ending.cut() => Ok(()),
+    }
+}
+
+/// What follows an exchange.
+enum Next {
+    Request(Reader),
+    Over,
+    /// An answer was not finished.
+    Broken {
+        /// Whether the connection has to end in another way than by its end.
+        would_pass: bool,
+    },
+    TakenOver(Takeover, Reader),
+}
+
+struct Connection<H> {
+    writer: Writer,
+    peer: Peer,
+    handle: Arc<H>,
+    interim: mpsc::Sender<Said>,
+    said: mpsc::Receiver<Said>,
+    /// Counts requests.
+    exchange: u64,
+}
+
+impl<H: Handle> Connection<H> {
+    async fn run(mut self, mut reader: Reader, drain: &Drain) -> io::Result<()> {
+        // One for all requests: to listen anew each time would cost each of them.
+        let mut begun = std::pin::pin!(drain.begun());
+        while let Some(head) = self.next(&mut reader, begun.as_mut()).await {
+            let head = match head.and_then(|head| refusal::method(&head.method).map(|()| head)) {
+                Ok(head) => head,
+                Err(refused) => return self.refuse(refused, reader).await,
+            };
+            self.exchange += 1;
+            match self.exchange(head, reader, drain).await? {
+                Next::Request(back) => reader = back,
+                Next::Over => return Ok(()),
+                Next::Broken { would_pass } => {
+                    if would_pass {
+                        self.writer.abort();
+                    }
+                    return Ok(());
+                }
+                Next::TakenOver(takeover, reader) => {
+                    takeover.run(Box::new(reader), Box::new(self.writer.into_half())).await;
+                    return Ok(());
+                }
+            }
+            reader.rest();
+        }
+        Ok(())
+    }
+
+    /// The next head; `None` where the connection ends instead.
+    async fn next(
+        &self,
+        reader: &mut Reader,
+        ending: Pin<&mut impl Future<Output = ()>>,
+    ) -> Option<Result<Head, Refusal>> {
+        if !reader.has_more() {
+            tokio::select! {
+                biased;
+                filled = timeout(IDLE_TIME, std::future::poll_fn(|cx| reader.poll_fill(cx))) => match filled {
+                    Ok(Ok(1..)) => {}
+                    _ => return None,
+                },
+                () = ending => return None,
+            }
+        }
+        match timeout(HEAD_TIME, reader.head(LineEnd::Strict)).await {
+            Ok(Ok(text)) => Some(Head::read(&text)),
+            Ok(Err(HeadError::Refused(too_large))) => Some(Err(too_large.into())),
+            Ok(Err(HeadError::Closed | HeadError::Broken(_))) => None,
+            Err(_) => Some(Err(Refusal::LATE)),
+        }
+    }
+
+    async fn refuse(mut self, refused: Refusal, reader: Reader) -> io::Result<()> {
+        let form = Form {
+            is_head: false,
+            version: Version::HTTP_11,
+            keep_alive: false,
+        };
+        let answer = refusal::answer(refused);
+        let mut line = Line::silent(reader);
+        if let Sent::Whole { .. } = self.answer(answer, form, &mut line).await? {
+            self.linger(line).await;
+        }
+        Ok(())
+    }
+
+    /// One request and its answer.
+    async fn exchange(&mut self, head: Head, reader: Reader, drain: &Drain) -> io::Result<Next> {
+        let form = Form {
+            is_head: head.method == Method::HEAD,
+            version: head.version,
+            keep_alive: head.keep_alive,
+        };
+        let expects = head.expects;
+        let is_old = head.version == Version::HTTP_10;
+        let (request, mut line) = self.request(head, reader);
+        let handle = Arc::clone(&self.handle);
+        let mut call = std::pin::pin!(handle.handle(request, self.peer));
+        let answer = loop {
+            tokio::select! {
+                biased;
+                answer = &mut call => break answer,
+                Some(said) = self.said.recv() => if !is_old {
+                    self.say(&said).await?;
+                },
+                () = line.gone() => return Ok(Next::Over),
+            }
+        };
+        // What was said before the answer goes out before it.
+        while let Ok(said) = self.said.try_recv() {
+            if !is_old {
+                self.say(&said).await?;
+            }
+        }
+        let keep_alive = form.keep_alive && !drain.is_begun() && !(expects && line.is_lent());
+        let takeover = Some(answer.status())
+            .filter(|status| *status == StatusCode::SWITCHING_PROTOCOLS)
+            .and_then(|_| answer.extensions().get::<Takeover>().cloned());
+        match self.answer(answer, Form { keep_alive, ..form }, &mut line).await? {
+            // The line is dropped here, and so both halves are: the other end learns that this was not the end.
+            Sent::Broken { would_pass } => Ok(Next::Broken { would_pass }),
+            Sent::Whole { keep_alive } => match (line.back().await, takeover) {
+                (Loan::Home(reader), Some(takeover)) => Ok(Next::TakenOver(takeover, reader)),
+                (Loan::Home(reader), None) if keep_alive => Ok(Next::Request(reader)),
+                (loan, _) => {
+                    self.linger(Line::from(loan)).await;
+                    Ok(Next::Over)
+                }
+            },
+        }
+    }
+
+    fn request(&mut self, head: Head, reader: Reader) -> (Request<Body>, Line) {
+        let interim = Interim::new(self.interim.clone(), self.exchange);
+        let (body, line, expectation) = if head.body.is_done() {
+            (Body::empty(), Line::home(reader), None)
+        } else {
+            let expectation = head.expects.then(|| Expectation::new(interim.clone()));
+            let (body, back) = RequestBody::lend(Incoming::new(reader, head.body), expectation.clone());
+            (Body::new(body), Line::lent(back), expectation)
+        };
+        let mut request = Request::new(body);
+        *request.method_mut() = head.method;
+        *request.uri_mut() = head.uri;
+        *request.version_mut() = head.version;
+        *request.headers_mut() = head.headers;
+        let extensions = request.extensions_mut();
+        extensions.insert(head.spelling);
+        extensions.insert(interim);
+        if let Some(expectation) = expectation {
+            extensions.insert(expectation);
+        }
+        (request, line)
+    }
+
+    /// Writes an interim answer, unless it belongs to an earlier exchange.
+    async fn say(&mut self, said: &Said) -> io::Result<()> {
+        if said.exchange != self.exchange {
+            return Ok(());
+        }
+        answer::status_line(&mut self.writer.buffer, said.answer.status(), said.answer.extensions());
+        let spelling = said.answer.extensions().get();
+        write_fields(&mut self.writer.buffer, said.answer.headers(), spelling, |_| true);
+        self.writer.buffer.extend_from_slice(b"\r\n");
+        self.writer.drain().await
+    }
+
+    /// Says that nothing more comes, and reads for a while what is still being sent.
+    async fn linger(&mut self, line: Line) {
+        let Some(mut reader) = line.into_reader() else {
+            return;
+        };
+        if self.writer.shutdown().await.is_err() {
+            return;
+        }
+        let drained = async {
+            let mut read = 0;
+            while read < LINGER_BYTES {
+                reader.discard();
+                match std::future::poll_fn(|cx| reader.poll_fill(cx)).await {
+                    Ok(0) | Err(_) => break,
+                    Ok(more) => read += more,
+                }
+            }
+        };
+        // Whoever goes on sending after that does not read.
+        let _ = timeout(LINGER, drained).await;
+    }
+}

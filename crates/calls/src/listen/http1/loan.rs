@@ -1,0 +1,126 @@
+//! Where the reading half of a connection is: at home, or lent to the body of the request.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use tokio::sync::oneshot;
+
+use crate::http1::{Incoming, Reader};
+
+/// The way in of a connection, while a request is answered.
+#[derive(Debug)]
+pub(super) struct Line {
+    loan: Loan,
+    is_watched: bool,
+}
+
+/// Where the reading half is.
+#[derive(Debug)]
+pub(super) enum Loan {
+    /// Here, at the beginning of the next request.
+    Home(Reader),
+    /// With the body of the request.
+    Lent(oneshot::Receiver<Incoming>),
+    /// Here, in the middle of a body that nobody reads any more.
+    Unread(Reader),
+    /// Nowhere: its connection has ended.
+    Lost,
+}
+
+impl Line {
+    pub(super) fn home(reader: Reader) -> Self {
+        Loan::Home(reader).into()
+    }
+
+    pub(super) fn lent(back: oneshot::Receiver<Incoming>) -> Self {
+        Loan::Lent(back).into()
+    }
+
+    /// One that is not watched.
+    pub(super) fn silent(reader: Reader) -> Self {
+        Loan::Unread(reader).into()
+    }
+
+    /// Whether somebody may still read the body.
+    pub(super) fn is_lent(&mut self) -> bool {
+        self.look();
+        !matches!(self.loan, Loan::Home(_))
+    }
+
+    /// Waits until the client has left. Never ends where that cannot be seen: the body is with somebody else, who sees it,
+    /// or the next request has come already.
+    ///
+    /// # Cancellation
+    /// Dropping the future loses nothing.
+    pub(super) async fn gone(&mut self) {
+        std::future::poll_fn(|cx| self.poll_gone(cx)).await;
+    }
+
+    pub(super) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Loan::Lent(back) = &mut self.loan {
+            let back = ready!(Pin::new(back).poll(cx));
+            self.loan = back.map_or(Loan::Lost, Loan::of);
+        }
+        match &mut self.loan {
+            Loan::Home(reader) if self.is_watched => {
+                if reader.has_more() {
+                    return Poll::Pending;
+                }
+                let filled = ready!(reader.poll_fill(cx));
+                if matches!(filled, Ok(1..)) {
+                    self.is_watched = false;
+                    return Poll::Pending;
+                }
+                Poll::Ready(())
+            }
+            _ => Poll::Pending,
+        }
+    }
+
+    /// Where the reading half is once the answer has been sent; a body that is still being read is waited for.
+    pub(super) async fn back(mut self) -> Loan {
+        self.look();
+        match self.loan {
+            Loan::Lent(back) => back.await.map_or(Loan::Lost, Loan::of),
+            loan => loan,
+        }
+    }
+
+    /// The reading half, if it is here.
+    pub(super) fn into_reader(self) -> Option<Reader> {
+        match self.loan {
+            Loan::Home(reader) | Loan::Unread(reader) => Some(reader),
+            Loan::Lent(_) | Loan::Lost => None,
+        }
+    }
+
+    /// Takes note of a body that has come back.
+    fn look(&mut self) {
+        if let Loan::Lent(back) = &mut self.loan {
+            match back.try_recv() {
+                Ok(incoming) => self.loan = Loan::of(incoming),
+                Err(oneshot::error::TryRecvError::Empty) => {}
+                Err(oneshot::error::TryRecvError::Closed) => self.loan = Loan::Lost,
+            }
+        }
+    }
+}
+
+impl Loan {
+    fn of(incoming: Incoming) -> Self {
+        if incoming.is_done() {
+            Self::Home(incoming.into_reader())
+        } else {
+            Self::Unread(incoming.into_reader())
+        }
+    }
+}
+
+impl From<Loan> for Line {
+    fn from(loan: Loan) -> Self {
+        Self { loan, is_watched: true }
+    }
+}

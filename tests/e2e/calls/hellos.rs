@@ -1,0 +1,102 @@
+//! Handlers that say what they have: their hello is the contract.
+
+use std::{
+    io::{Read, Write},
+    os::unix::net::{UnixListener, UnixStream},
+    path::Path,
+    sync::{Arc, Mutex},
+    thread,
+};
+
+use super::{ask, invoke, post};
+use crate::harness::{Field, json, wait_until};
+
+const CONTROL: u32 = 1 << 31;
+const HELLO: &str = r#"{"hello":{"protocol":1,"functions":[
+  {"name":"addOne","package":"sums","args":[{"name":"n","schema":{"type":"integer"}}],"result":{"type":"integer"},"streaming":true},
+  {"name":"anything"}]}}"#;
+
+/// Speaks protocol 1; notes what it is told of requests, and answers with 7.
+fn serve(path: &Path) -> Arc<Mutex<Vec<String>>> {
+    let listener = UnixListener::bind(path).expect("a socket");
+    let told: Arc<Mutex<Vec<String>>> = Arc::default();
+    let notes = Arc::clone(&told);
+    thread::spawn(move || {
+        while let Ok((stream, _)) = listener.accept() {
+            let notes = Arc::clone(&notes);
+            thread::spawn(move || exchange(stream, &notes));
+        }
+    });
+    told
+}
+
+fn exchange(mut stream: UnixStream, notes: &Mutex<Vec<String>>) -> Option<()> {
+    frame(&mut stream, CONTROL, HELLO)?;
+    loop {
+        let mut head = [0; 4];
+        stream.read_exact(&mut head).ok()?;
+        let word = u32::from_be_bytes(head);
+        let mut body = vec![0; (word & !CONTROL) as usize];
+        stream.read_exact(&mut body).ok()?;
+        let text = String::from_utf8(body).ok()?;
+        if let Some(number) = text.strip_prefix(r#"{"ping":"#) {
+            frame(&mut stream, CONTROL, &format!(r#"{{"pong":{number}"#))?;
+            continue;
+        }
+        notes.lock().expect("nobody panicked").push(text);
+        if word & CONTROL == 0 {
+            frame(&mut stream, 0, r#"{"status":"ok","result":7}"#)?;
+        }
+    }
+}
+
+fn frame(stream: &mut UnixStream, flag: u32, text: &str) -> Option<()> {
+    let length = u32::try_from(text.len()).expect("short") | flag;
+    stream
+        .write_all(&[&length.to_be_bytes(), text.as_bytes()].concat())
+        .ok()
+}
+
+#[test]
+fn every_function_of_a_hello_is_served_with_its_contract() {
+    let field =
+        Field::new("calls: { listen: [ \"http://127.0.0.1:0\" ], functions: [ { handler: { socket: h.sock } } ] }");
+    let sidecar = field.start(&["run"], &[]);
+    // Nobody knows yet what there is.
+    let early = post(&sidecar, "/invoke", &invoke("addOne", "[1]"));
+    assert_eq!((early.status, early.header("retry-after")), (503, Some("1")));
+    assert!(!sidecar.is_ready());
+    let told = serve(&field.path("h.sock"));
+    sidecar.ready();
+    let list = ask(&sidecar, "GET", "/functions", &[], "").json();
+    assert_eq!(list["result"][1]["name"], "addOne");
+    assert_eq!(
+        (&list["result"][1]["package"], &list["result"][1]["inputType"]),
+        (&json!("sums"), &json!("number"))
+    );
+    assert_eq!(list["result"][1]["supportsStreaming"], true);
+    assert_eq!(post(&sidecar, "/add-one", "1").body, "7\n");
+    assert_eq!(post(&sidecar, "/add-one", "\"1\"").json()["errors"][0]["path"], "");
+    assert_eq!(post(&sidecar, "/nothing", "1").status, 404);
+    let told = told.lock().unwrap().clone();
+    let meta: crate::harness::Value = serde_json::from_str(&told[0]).unwrap();
+    assert_eq!(
+        (&meta["meta"]["package"], &meta["meta"]["function"]),
+        (&json!("sums"), &json!("addOne"))
+    );
+    assert_eq!(meta["meta"]["input"], "payload");
+    assert_eq!(told[1], "1");
+}
+
+#[test]
+fn a_function_without_arguments_of_its_own_has_those_of_the_hello() {
+    let field = Field::new(
+        "calls: { listen: [ \"http://127.0.0.1:0\" ], functions: [ { name: addOne, package: sums, handler: { socket: h.sock } } ] }",
+    );
+    let sidecar = field.run();
+    let told = serve(&field.path("h.sock"));
+    // The very first call knows already what the handler takes.
+    assert_eq!(post(&sidecar, "/add-one", "true").status, 400);
+    assert_eq!(post(&sidecar, "/add-one", "5").body, "7\n");
+    wait_until("it was asked", || (told.lock().unwrap().last()? == "5").then_some(()));
+}
