@@ -218,8 +218,8 @@ async fn an_answer_that_does_not_wait_for_the_body_comes_whole_over_http_2_and_a
     let (sender, connection) = h2::client::handshake(stream).await.unwrap();
     drive(connection);
     let mut sender = sender.ready().await.unwrap();
-    let post = Request::post("http://a/").header("content-length", "12000000");
-    let (answer, mut sending) = sender.send_request(post.body(()).unwrap(), false).unwrap();
+    let upload = Request::post("http://a/").header("content-length", "12000000");
+    let (answer, mut sending) = sender.send_request(upload.body(()).unwrap(), false).unwrap();
     sending.send_data(vec![0; 60_000].into(), false).unwrap();
     let answer = timeout(SOON, answer).await.unwrap().unwrap();
     assert_eq!(answer.status(), 413);
