@@ -96,7 +96,7 @@ pub enum PlaneError {
 }
 
 impl Plane {
-    /// The functions of a configuration; nothing is asked and nothing listens yet.
+    /// The functions and upstreams of a configuration; nothing is asked and nothing listens yet.
     pub fn new(config: &Calls, parts: Parts<'_>) -> Result<Self, PlaneError> {
         let telemetry = Telemetry::new(parts.metrics, parts.tracer.clone());
         let seat = |name: &str| parts.actors.get(name).map(|seat| (seat.pool.clone(), seat.input));
@@ -109,19 +109,7 @@ impl Plane {
         let access = Access::new(config.auth.as_ref(), parts.folder).map_err(|source| PlaneError::Access { source })?;
         let cors = config.cors.as_ref().map(CrossOrigin::new);
         let service = Service::new(registry.clone(), access, cors, config.body_limit.bytes(), parts.about);
-        let proxy = if config.upstreams.is_empty() {
-            None
-        } else {
-            let shared = ProxyParts {
-                trusted: config.trusted_proxies.clone(),
-                metrics: parts.metrics.clone(),
-                tracer: parts.tracer,
-                drain: parts.drain.clone(),
-            };
-            let upstreams = config.upstreams.iter();
-            let upstreams = upstreams.map(|(name, upstream)| (name.clone(), upstream.seen_from(parts.folder)));
-            Some(Proxy::new(&upstreams.collect(), shared).map_err(|source| PlaneError::Proxy { source })?)
-        };
+        let proxy = proxy(config, parts.folder, (parts.metrics, parts.tracer), parts.drain)?;
         let front = Front::new(service.clone(), &config.routes, proxy.as_ref());
         Ok(Self {
             registry,
@@ -203,6 +191,28 @@ impl Plane {
         status.details = table.functions().map(function).collect();
         status
     }
+}
+
+/// The way to the upstreams, where there are any.
+fn proxy(
+    config: &Calls,
+    folder: &Path,
+    (metrics, tracer): (&Metrics, Tracer),
+    drain: &Drain,
+) -> Result<Option<Proxy>, PlaneError> {
+    if config.upstreams.is_empty() {
+        return Ok(None);
+    }
+    let parts = ProxyParts {
+        trusted: config.trusted_proxies.clone(),
+        metrics: metrics.clone(),
+        tracer,
+        drain: drain.clone(),
+    };
+    let upstreams = config.upstreams.iter();
+    let upstreams = upstreams.map(|(name, upstream)| (name.clone(), upstream.seen_from(folder)));
+    let proxy = Proxy::new(&upstreams.collect(), parts).map_err(|source| PlaneError::Proxy { source })?;
+    Ok(Some(proxy))
 }
 
 fn shown(path: &Path) -> String {

@@ -4,14 +4,19 @@
 
 mod common;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use calls::{
+    Body,
+    listen::{Listener, Peer},
+};
+use chassis::lifecycle::Drain;
 use common::{
     Front, OK, SOON, Server,
     http2::{ask_2, drive, read},
     until,
 };
-use http::Request;
+use http::{Request, Response};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -195,4 +200,31 @@ async fn over_http_2_too_the_client_goes_on_when_the_upstream_says_so() {
     assert_eq!(said.unwrap().unwrap().unwrap().status(), 100);
     body.send_data("hello".into(), true).unwrap();
     assert_eq!(read(answer.await.unwrap().into_body()).await.unwrap(), b"ok");
+}
+
+#[tokio::test]
+async fn an_answer_that_does_not_wait_for_the_body_comes_whole_over_http_2_and_asks_for_no_more() {
+    let listener = Listener::bind(&"http://127.0.0.1:0".parse().unwrap(), None)
+        .await
+        .unwrap();
+    let port = listener.local().unwrap().port();
+    let early = |request: Request<Body>, _: Peer| async move {
+        drop(request);
+        Response::builder().status(413).body(Body::from("too large")).unwrap()
+    };
+    let drain = Drain::new();
+    drain.spawn("listener", listener.run(Arc::new(early), drain.clone()));
+    let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let (sender, connection) = h2::client::handshake(stream).await.unwrap();
+    drive(connection);
+    let mut sender = sender.ready().await.unwrap();
+    let upload = Request::post("http://a/").header("content-length", "12000000");
+    let (answer, mut sending) = sender.send_request(upload.body(()).unwrap(), false).unwrap();
+    sending.send_data(vec![0; 60_000].into(), false).unwrap();
+    let answer = timeout(SOON, answer).await.unwrap().unwrap();
+    assert_eq!(answer.status(), 413);
+    assert_eq!(read(answer.into_body()).await.unwrap(), b"too large");
+    let reset = timeout(SOON, std::future::poll_fn(|cx| sending.poll_reset(cx))).await;
+    assert_eq!(reset.unwrap().unwrap(), h2::Reason::NO_ERROR);
+    drain.wait(Some(SOON)).await;
 }

@@ -24,7 +24,7 @@ use chassis::config::{ByteSize, Formats};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The calls plane: functions that programs call over HTTP and over a Unix socket.
+/// The calls plane: functions that programs call over HTTP and over a Unix socket, and services behind a proxy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Calls {
@@ -47,7 +47,7 @@ pub struct Calls {
     pub allow_public: bool,
     /// The largest body of a call, and the largest object on a Unix socket. Default `10MiB`.
     pub body_limit: ByteSize,
-    /// Whose request is whose; what no route leads anywhere goes to the functions. Default none.
+    /// Which requests go to which function or upstream, beside the functions' own paths. Default none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub routes: Vec<Route>,
     /// The services behind the proxy, by name. Default none.
