@@ -17,6 +17,8 @@ export {
   CircuitBreaker,
   CircuitOpenError,
   DomainError,
+  expressProxy,
+  HttpProxy,
   SidecarClient,
   TimeoutError,
   UnavailableError,

@@ -8,7 +8,9 @@
 
 const { CircuitBreaker } = require("./breaker.cjs");
 const { SidecarClient } = require("./client.cjs");
+const { expressProxy } = require("./express.cjs");
 const { ArgumentsError, CallError, CircuitOpenError, DomainError, TimeoutError, UnavailableError } = require("./errors.cjs");
+const { HttpProxy } = require("./proxy.cjs");
 
 module.exports = {
   ArgumentsError,
@@ -16,7 +18,9 @@ module.exports = {
   CircuitBreaker,
   CircuitOpenError,
   DomainError,
+  HttpProxy,
   SidecarClient,
   TimeoutError,
   UnavailableError,
+  expressProxy,
 };

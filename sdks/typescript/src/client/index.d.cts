@@ -205,3 +205,97 @@ export class CircuitBreaker {
   once(event: "half-open" | "closed", listener: () => void): this;
   off(event: "open" | "half-open" | "closed" | "rejected", listener: (...args: any[]) => void): this;
 }
+
+/** A request as `node:http` has it; those of Express are such, and `request.raw` of Fastify. */
+export interface NodeRequest {
+  readonly method?: string | undefined;
+  readonly url?: string | undefined;
+  readonly headers: { readonly [name: string]: string | string[] | undefined };
+  readonly rawHeaders: string[];
+}
+
+/** An answer as `node:http` has it; those of Express are such, and `reply.raw` of Fastify. */
+export interface NodeResponse {
+  statusCode: number;
+  readonly headersSent: boolean;
+  setHeader(name: string, value: number | string | readonly string[]): unknown;
+  end(...words: any[]): unknown;
+}
+
+export interface ProxyOptions {
+  /** As of `SidecarClient`. */
+  url?: string | URL;
+  /** Shown to the sidecar in place of the request's own `Authorization`. */
+  token?: string;
+  tls?: TlsOptions;
+  /** How long the head of an answer may take once the request has been sent, in milliseconds; 30,000 by default, 0 is without limit. */
+  timeout?: number;
+  /** Sent with every request, in place of its own of the same name. */
+  headers?: Record<string, string>;
+  /** As of `SidecarClient`, with one attempt by default. Only what cannot have been done, or may be done twice and has no body. */
+  retry?: RetryOptions;
+  breaker?: CircuitBreaker | CircuitBreakerOptions;
+  /** Whether `X-Forwarded-Proto` and `-Host` of the request are believed; with Express its `trust proxy` is asked too. */
+  trustForwarded?: boolean;
+}
+
+/** Answers in place of a sidecar that is away. Nothing of the request has been read. */
+export type Fallback<Request = any, Response = any> = (error: CallError, request: Request, response: Response) => unknown;
+
+export interface HttpProxyOptions extends ProxyOptions {
+  fallback?: Fallback;
+}
+
+export interface ForwardOptions {
+  /** The path and query at the sidecar; by default the request's own, as it was received. */
+  path?: string;
+  timeout?: number;
+  headers?: Record<string, string>;
+  /** The body, where something else has read it already. */
+  body?: unknown;
+  fallback?: Fallback | undefined;
+}
+
+/** Sends requests on to the sidecar, both bodies streamed, and answers 502, 503 or 504 where that fails. */
+export class HttpProxy {
+  constructor(options?: HttpProxyOptions);
+  /** Settles when the request has been answered, or its client has gone. */
+  forward(request: NodeRequest, response: NodeResponse, options?: ForwardOptions): Promise<void>;
+  /** Closes the connections that nobody uses. */
+  close(): void;
+}
+
+export interface DiscoverOptions {
+  /** Stands before the path of each function: `/api`. */
+  prefix?: string;
+  /** After so many milliseconds the functions are asked for again; 10,000 by default. */
+  refresh?: number;
+}
+
+export interface ExpressProxyOptions extends ProxyOptions {
+  /** Routes for all functions of the sidecar, found when the first request comes. */
+  auto?: boolean | DiscoverOptions;
+  /** Where the sidecar is away: `true` has the next handler answer, a function answers itself. Else the answer is 503 or 504. */
+  fallback?: true | ((error: CallError, request: any, response: any, next: (error?: unknown) => void) => unknown);
+}
+
+export interface RouteOptions {
+  /** All by default. */
+  methods?: readonly string[];
+}
+
+/** A middleware for Express 4 and 5, and for whatever else calls `(request, response, next)`. */
+export interface ExpressProxy {
+  (request: NodeRequest, response: NodeResponse, next: (error?: any) => void): Promise<void>;
+  readonly proxy: HttpProxy;
+  /** Sends a path to one of the sidecar's, the same by default; `/reports/*` is all below. The path is the one where the middleware stands. */
+  route(from: string, to?: string, options?: RouteOptions): ExpressProxy;
+  /** Asks the sidecar for its functions, and sends `POST` of their paths there; rejects where it does not answer, and asks again with the next requests. */
+  discover(options?: DiscoverOptions): Promise<Array<[from: string, to: string]>>;
+  /** Where a path goes; undefined where it stays. */
+  find(path: string, method?: string): string | undefined;
+  routes(): Array<[from: string, to: string]>;
+  close(): void;
+}
+
+export function expressProxy(options?: ExpressProxyOptions): ExpressProxy;
