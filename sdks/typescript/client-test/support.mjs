@@ -59,6 +59,10 @@ export class Field {
       stdio: ["ignore", "ignore", "pipe"],
     });
     const exit = once(child, "exit");
+    // Where the test ends in another way than it should.
+    const kill = () => child.kill("SIGKILL");
+    process.once("exit", kill);
+    exit.then(() => process.removeListener("exit", kill));
     const stop = async () => {
       child.kill("SIGKILL");
       await exit;
