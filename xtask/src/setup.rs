@@ -1,6 +1,10 @@
 //! What the tests need besides Rust, installed where it is missing. Nothing that it brings is left running.
 
-use std::process::{Command, Stdio};
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+    time::SystemTime,
+};
 
 use anyhow::{bail, ensure};
 use rabbit_node::{Installed, PACKAGE};
@@ -48,6 +52,9 @@ const VERSIONS: &[(&str, &[&str], &str)] = &[
 /// The compiler that checks the TypeScript runtime's types; npm puts it into a folder that only the tests look into.
 const TYPESCRIPT: &str = "typescript@5.9.3";
 const NPM_FOLDER: &str = "target/npm";
+
+/// The frameworks that the client for Node is tested with, installed beside its tests, in the versions of the lock file.
+const CLIENT_TEST: &str = "sdks/typescript/client-test";
 
 /// Where the tests find a Python with OpenTelemetry's protobuf definitions.
 const OTLP: &str = "target/otlp";
@@ -110,6 +117,16 @@ pub(crate) fn setup() -> anyhow::Result<()> {
         let line = format!("npm install --prefix {NPM_FOLDER} --no-save --no-audit --no-fund {TYPESCRIPT}");
         run("install TypeScript's compiler", command("sh", &["-c", &line]))?;
     }
+    let client_test = root().join(CLIENT_TEST);
+    // npm keeps what it has installed beside it; a lock file that is newer names other versions.
+    let installed = modified(&client_test.join("node_modules/.package-lock.json"));
+    if installed.is_none_or(|installed| modified(&client_test.join("package-lock.json")) > Some(installed)) {
+        let line = format!("cd {CLIENT_TEST} && npm ci");
+        run(
+            "install what the client for Node is tested with",
+            command("sh", &["-c", &line]),
+        )?;
+    }
     if !root().join(OTLP).exists() {
         let make = command("python3", &["tests/harness/otlp.py", "setup", OTLP]);
         run("install opentelemetry-proto from PyPI", make)?;
@@ -158,6 +175,11 @@ pub(crate) fn environments() -> anyhow::Result<()> {
         return Ok(());
     }
     install(&["python3-venv"])
+}
+
+/// When a file was written; none where there is no file.
+fn modified(file: &Path) -> Option<SystemTime> {
+    file.metadata().and_then(|metadata| metadata.modified()).ok()
 }
 
 /// Whether Python has these modules; without Python they come with it.

@@ -5,7 +5,7 @@
  */
 
 import { Canceled } from "./errors.js";
-import { encode } from "./json.js";
+import { encode } from "./json.cjs";
 
 /** What only the runtime does with a context. */
 export let calls;

@@ -1,3 +1,5 @@
+export * from "./client/index.cjs";
+
 /**
  * A function of the payload, or of the payload and the call's context: plain, async, generator or async generator.
  * The items of a generator are streamed as partial results; what it returns is the result.

@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { inspect } from "node:util";
 
 import { marked, marks } from "./errors.js";
-import { encode, NotJson } from "./json.js";
+import { encode, NotJson } from "./json.cjs";
 
 const MAX_MESSAGE = 16 * 1024;
 const MAX_TRACEBACK = 64 * 1024;

@@ -20,7 +20,8 @@ test("an example with every feature passes the compiler, and what is wrong in it
 });
 
 test("the types name what the package exports, and nothing else", () => {
-  const types = fs.readFileSync(path.join(PACKAGE, "src/index.d.ts"), "utf8");
+  const files = ["src/index.d.ts", "src/client/index.d.cts"];
+  const types = files.map((file) => fs.readFileSync(path.join(PACKAGE, file), "utf8")).join("");
   const declared = [...types.matchAll(/^export (?:class|function) (\w+)/gm)].map((match) => match[1]);
   assert.deepEqual(declared.sort(), Object.keys(outrigger).sort());
 });

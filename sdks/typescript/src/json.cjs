@@ -2,14 +2,16 @@
  * JSON as the standard has it, both ways.
  *
  * `JSON.stringify` turns NaN into null and a Map into `{}` without a word; everything that crosses the socket goes
- * through here, where what would be lost is refused.
+ * through here, where what would be lost is refused. CommonJS, as the client half is, which shares it.
  */
 
+"use strict";
+
 /** A value that has no JSON form; the message says what and where. */
-export class NotJson extends TypeError {}
+class NotJson extends TypeError {}
 
 /** The JSON text of a value. `undefined` is left out of objects and is null in arrays, as everywhere in JavaScript. */
-export function encode(value) {
+function encode(value) {
   try {
     if (isSound(value)) {
       return JSON.stringify(value) ?? "null";
@@ -155,3 +157,5 @@ function isCyclic(root) {
 function tagOf(value) {
   return Object.prototype.toString.call(value).slice(8, -1);
 }
+
+module.exports = { NotJson, encode };

@@ -1,0 +1,105 @@
+/** What the pages and the example say is done as it stands there, and works. */
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import fs from "node:fs";
+import path from "node:path";
+import { after, before, test } from "node:test";
+
+import { Field, freePort, soon, until } from "./support.mjs";
+
+const HERE = import.meta.dirname;
+const ROOT = path.join(HERE, "../../..");
+const ORDER = { items: [{ price: 4.5, count: 2 }] };
+
+/** The blocks of JavaScript on a page. */
+const blocks = (page) => [...fs.readFileSync(path.join(ROOT, "docs/calls", page), "utf8").matchAll(/^```js\n([^]*?)^```$/gm)].map((match) => match[1]);
+
+/** A module of these lines, where its imports are found; gives its process and what it prints. */
+function run(t, source, environment, lines = "") {
+  const file = path.join(HERE, "node_modules", `.page-${process.pid}-${Math.random().toString(36).slice(2)}.mjs`);
+  fs.writeFileSync(file, source + lines);
+  const child = spawn(process.execPath, [file], { env: { ...process.env, ...environment }, stdio: ["ignore", "pipe", "inherit"] });
+  const running = { child, said: "" };
+  child.stdout.on("data", (chunk) => (running.said += chunk));
+  const closed = once(child, "close");
+  t.after(async () => {
+    child.kill("SIGKILL");
+    await closed;
+    fs.rmSync(file);
+  });
+  return { ...running, closed, text: () => running.said };
+}
+
+async function post(url, body) {
+  const response = await fetch(url, { method: "POST", body: JSON.stringify(body), headers: { "content-type": "application/json" } });
+  return [response.status, await response.json()];
+}
+
+const field = new Field();
+let environment;
+before(async () => {
+  await field.handlers();
+  const { url, socket } = await field.sidecar();
+  environment = { OUTRIGGER_CALLS_URL: url, OUTRIGGER_CALLS_SOCKET: socket, NODE_ENV: "" };
+});
+after(() => field.end());
+
+for (const [at, block] of blocks("node.md").entries()) {
+  for (const mode of ["development", "production"]) {
+    test(`block ${at + 1} of the page on calling prints what it says, in ${mode}`, async (t) => {
+      const expected = [...block.matchAll(/console\.log\(.*\); \/\/ (.*)$/gm)].map((match) => match[1]);
+      const { closed, text } = run(t, block, { ...environment, NODE_ENV: mode });
+      await soon(closed, () => `it does not end: ${text()}`);
+      assert.equal(text().trim().split(/\s+/).join(" "), expected.join(" "));
+    });
+  }
+}
+
+test("a route goes over as the page on moving says", async (t) => {
+  const [app, route, plain, fastify] = blocks("migrate.md");
+  const listen = "\nconst it = app.listen(0, '127.0.0.1', () => console.log(it.address().port));\n";
+  const serve = async (source, settings = environment) => {
+    const { text } = run(t, source, settings);
+    return `http://127.0.0.1:${await until(() => text().trim())}`;
+  };
+  const old = [200, { by: "express", lines: 1 }];
+  const moved = [200, { total: 9, lines: 1 }];
+  assert.deepEqual(await post(`${await serve(app + listen)}/api/price`, ORDER), old);
+  assert.deepEqual(await post(`${await serve(app + route + listen)}/api/price`, ORDER), moved);
+  const away = { ...environment, OUTRIGGER_CALLS_URL: `http://127.0.0.1:${await freePort()}` };
+  assert.deepEqual(await post(`${await serve(app + route + listen, away)}/api/price`, ORDER), old);
+  assert.deepEqual(await post(`${await serve(`${plain}server.listen(0, "127.0.0.1", () => console.log(server.address().port));`)}/x`, ORDER), moved);
+  const listenLater = '\nawait app.listen({ port: 0, host: "127.0.0.1" });\nconsole.log(app.server.address().port);\n';
+  assert.deepEqual(await post(`${await serve(fastify + listenLater)}/api/price`, ORDER), moved);
+});
+
+test("the example starts with one command, and ends with all that it started", async (t) => {
+  const own = new Field(t);
+  const from = path.join(ROOT, "examples/express");
+  for (const name of fs.readdirSync(from).filter((it) => it !== "node_modules")) fs.copyFileSync(path.join(from, name), own.path(name));
+  fs.symlinkSync(path.join(HERE, "node_modules"), own.path("node_modules"));
+  const port = await freePort();
+  const config = fs.readFileSync(own.path("outrigger.yaml"), "utf8");
+  own.put("outrigger.yaml", `admin: { listen: "127.0.0.1:0" }\n${config.replace(":8080", `:${port}`)}`);
+  const { BINARY: OUTRIGGER_BIN } = await import("./binary.mjs");
+  const env = { ...process.env, OUTRIGGER_BIN, PORT: "0", OUTRIGGER_CALLS_URL: `http://127.0.0.1:${port}`, NODE_ENV: "development" };
+  const child = spawn(process.execPath, ["start.mjs"], { cwd: own.folder, env, stdio: ["ignore", "pipe", "ignore"] });
+  const closed = once(child, "close");
+  let said = "";
+  child.stdout.on("data", (chunk) => (said += chunk));
+  own.later(async () => {
+    child.kill("SIGTERM");
+    await soon(closed, () => "it does not end");
+  });
+  const url = await until(() => said.match(/http:\S+/)?.[0]);
+  // Without the sidecar the app's own route answers, which finds nothing wrong here.
+  await until(async () => (await post(`${url}/api/price`, { items: [{}] }))[0] === 400);
+  await until(async () => (await post(`${url}/api/price`, ORDER))[0] === 200);
+  assert.deepEqual(await post(`${url}/api/price`, ORDER), [200, { total: 9, lines: 1 }]);
+  assert.deepEqual(await post(`${url}/api/invoice`, ORDER), [200, { invoice: "9.00 EUR" }]);
+  assert.deepEqual((await post(`${url}/api/invoice`, { items: [{ price: 1 }] }))[1].errors[0].path, "args[0].items[0].count");
+  const [status, { error }] = await post(`${url}/api/invoice`, { items: [{ price: 1e6, count: 1 }] });
+  assert.deepEqual([status, error], [422, "an order of 1000000 has to be made by telephone"]);
+});

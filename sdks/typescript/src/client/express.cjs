@@ -1,0 +1,56 @@
+/** `expressProxy`: a middleware that sends the routes that it is told of to the sidecar, and leaves all others alone. */
+
+"use strict";
+
+const { HttpProxy } = require("./proxy.cjs");
+const { Discovered, Routes } = require("./routes.cjs");
+
+/** A middleware for Express, and for whatever else calls `(request, response, next)`. */
+function expressProxy({ auto = false, fallback, ...options } = {}) {
+  const proxy = new HttpProxy(options);
+  const { url, token, tls } = options;
+  const known = new Routes();
+  let discovered = auto === false ? null : new Discovered({ url, token, tls }, auto === true ? {} : auto);
+
+  const middleware = async (request, response, next) => {
+    try {
+      const [path, query] = parts(request);
+      const to = known.find(path, request.method) ?? (await discovered?.find(path, request.method));
+      if (to === undefined) {
+        return void next();
+      }
+      const away = fallback === true ? () => next() : fallback && ((error) => fallback(error, request, response, next));
+      await proxy.forward(request, response, { path: to + query, fallback: away || undefined });
+    } catch (error) {
+      next(error);
+    }
+  };
+
+  return Object.assign(middleware, {
+    proxy,
+    route(from, to, options) {
+      known.add(from, to, options);
+      return middleware;
+    },
+    async discover(options) {
+      discovered?.close();
+      discovered = new Discovered({ url, token, tls }, options);
+      return discovered.ask();
+    },
+    find: (path, method) => known.find(path, method) ?? discovered?.routes.find(path, method),
+    routes: () => [...known.list(), ...(discovered?.routes.list() ?? [])],
+    close() {
+      proxy.close();
+      discovered?.close();
+    },
+  });
+}
+
+/** A request's path where the middleware stands, and its query with the question mark. */
+function parts(request) {
+  const text = /^https?:\/\//i.test(request.url) ? request.url.replace(/^https?:\/\/[^/?]*/i, "") : request.url;
+  const at = text.indexOf("?");
+  return at === -1 ? [text, ""] : [text.slice(0, at), text.slice(at)];
+}
+
+module.exports = { expressProxy };

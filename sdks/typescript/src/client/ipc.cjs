@@ -1,0 +1,261 @@
+/**
+ * Calls over the sidecar's Unix socket.
+ *
+ * All calls share one connection, each with an `id`. A stream has one of its own: a reader that is slow is then not read for, and holds up
+ * no one else. A connection without calls keeps no process alive.
+ */
+
+"use strict";
+
+const net = require("node:net");
+
+const { lost, told, unreachable } = require("./errors.cjs");
+const { unlessAborted } = require("./abort.cjs");
+const { Lines } = require("./lines.cjs");
+
+/** The way over a Unix socket. */
+class Ipc {
+  #path;
+  /** The shared connection, or the promise of one. */
+  #shared = null;
+
+  constructor(path) {
+    this.#path = path;
+    this.place = `ipc://${path}`;
+  }
+
+  /** Rejects where no sidecar is there. */
+  async probe(signal) {
+    await this.#connection(signal);
+  }
+
+  async call(wish, signal) {
+    const connection = await this.#connection(signal);
+    return connection.call(wish, signal);
+  }
+
+  async *stream(wish, signal) {
+    const socket = await connect(this.#path, this.place, signal);
+    const leave = () => {
+      // A sidecar that reads knows at once; one that waits for its own words to be read finds the connection closed.
+      socket.write(CANCEL_FIRST);
+      socket.destroy();
+    };
+    signal.addEventListener("abort", leave, { once: true });
+    const lines = new Lines();
+    try {
+      signal.throwIfAborted();
+      socket.write(spelt(1, wish));
+      // Whoever leaves the loop still has something to say.
+      for await (const chunk of socket.iterator({ destroyOnReturn: false })) {
+        for (const line of lines.push(chunk)) {
+          const answer = JSON.parse(line);
+          if (answer.success === undefined) {
+            yield answer.data;
+          } else if (answer.success) {
+            return answer.result;
+          } else {
+            throw told(answer);
+          }
+        }
+      }
+    } catch (error) {
+      signal.throwIfAborted();
+      throw error?.syscall === undefined ? error : lost(wish.name, error);
+    } finally {
+      signal.removeEventListener("abort", leave);
+      leave();
+    }
+    signal.throwIfAborted();
+    throw lost(wish.name);
+  }
+
+  /** Closes our half: what is in flight is still answered. */
+  async close() {
+    const connection = await this.#shared?.catch(() => null);
+    await connection?.close();
+  }
+
+  #connection(signal) {
+    if (this.#shared === null) {
+      const never = new AbortController().signal;
+      const opening = connect(this.#path, this.place, never).then((socket) => new Connection(socket, this.place, forget));
+      const forget = () => {
+        if (this.#shared === opening) {
+          this.#shared = null;
+        }
+      };
+      opening.catch(forget);
+      this.#shared = opening;
+    }
+    return unlessAborted(this.#shared, signal);
+  }
+}
+
+/** A connection with many calls in flight. */
+class Connection {
+  #socket;
+  #place;
+  #lines = new Lines();
+  #last = 0;
+  /** By id, every call that has been sent and not been answered. */
+  #inFlight = new Map();
+  /** Calls that wait for one in flight to be answered. */
+  #waiting = [];
+  /** What the sidecar said of the connection as a whole before it closed it. */
+  #complaint = null;
+  #cause;
+  #closed;
+
+  constructor(socket, place, forget) {
+    this.#socket = socket;
+    this.#place = place;
+    socket.on("data", (chunk) => this.#heard(chunk));
+    socket.on("error", (error) => (this.#cause = error));
+    socket.on("end", forget);
+    this.#closed = new Promise((resolve) =>
+      socket.once("close", () => {
+        forget();
+        this.#ended();
+        resolve();
+      }),
+    );
+    socket.unref();
+  }
+
+  call(wish, signal) {
+    return new Promise((resolve, reject) => {
+      const call = { wish, id: null, size: 0, isWritten: false, resolve, reject };
+      const abort = () => {
+        this.#cancel(call);
+        reject(signal.reason);
+      };
+      call.settled = () => signal.removeEventListener("abort", abort);
+      signal.addEventListener("abort", abort, { once: true });
+      if (signal.aborted) {
+        reject(signal.reason);
+      } else if (this.#socket.destroyed || this.#socket.readableEnded) {
+        reject(unreachable(this.#place));
+      } else if (this.#inFlight.size < IN_FLIGHT) {
+        this.#send(call);
+      } else {
+        this.#waiting.push(call);
+      }
+    });
+  }
+
+  async close() {
+    this.#socket.ref();
+    this.#socket.end();
+    await this.#closed;
+  }
+
+  #send(call) {
+    call.id = ++this.#last;
+    const line = spelt(call.id, call.wish);
+    call.size = line.length;
+    if (this.#inFlight.size === 0) {
+      this.#socket.ref();
+    }
+    this.#inFlight.set(call.id, call);
+    this.#socket.write(line, (error) => (call.isWritten = error === null || error === undefined));
+  }
+
+  /** A call whose caller has gone keeps its place until the sidecar has answered it. */
+  #cancel(call) {
+    if (call.id !== null) {
+      this.#socket.write(`{"id":${call.id},"cancel":true}\n`);
+      return;
+    }
+    const at = this.#waiting.indexOf(call);
+    if (at !== -1) {
+      this.#waiting.splice(at, 1);
+    }
+  }
+
+  #heard(chunk) {
+    for (const line of this.#lines.push(chunk)) {
+      let answer;
+      try {
+        answer = JSON.parse(line);
+      } catch (error) {
+        return void this.#socket.destroy(error);
+      }
+      this.#answered(answer);
+    }
+  }
+
+  #answered(answer) {
+    const call = this.#inFlight.get(answer.id);
+    if (call === undefined) {
+      this.#complaint = answer.success === false ? told(answer) : this.#complaint;
+      return;
+    }
+    this.#inFlight.delete(answer.id);
+    call.settled();
+    if (answer.success) {
+      call.resolve(answer.result);
+    } else {
+      call.reject(told(answer));
+    }
+    const next = this.#waiting.shift();
+    if (next !== undefined) {
+      this.#send(next);
+    } else if (this.#inFlight.size === 0) {
+      this.#socket.unref();
+    }
+  }
+
+  /** All that was in flight is lost, and what had not been written was never asked for. */
+  #ended() {
+    const left = [...this.#inFlight.values()];
+    const largest = Math.max(...left.map((call) => call.size));
+    for (const call of [...left, ...this.#waiting]) {
+      call.settled();
+      if (this.#complaint !== null && call.size === largest) {
+        call.reject(this.#complaint);
+      } else {
+        call.reject(call.isWritten ? lost(call.wish.name, this.#cause) : unreachable(this.#place, this.#cause));
+      }
+    }
+    this.#inFlight.clear();
+    this.#waiting = [];
+  }
+}
+
+/** A connected socket. */
+function connect(path, place, signal) {
+  return new Promise((resolve, reject) => {
+    const socket = net.connect({ path });
+    const abort = () => {
+      socket.destroy();
+      reject(signal.reason);
+    };
+    signal.addEventListener("abort", abort, { once: true });
+    const failed = (error) => {
+      signal.removeEventListener("abort", abort);
+      reject(unreachable(place, error));
+    };
+    socket.once("error", failed);
+    socket.once("connect", () => {
+      signal.removeEventListener("abort", abort);
+      socket.removeListener("error", failed);
+      // From now on `close` tells of it.
+      socket.on("error", () => {});
+      resolve(socket);
+    });
+  });
+}
+
+/** A call as it is sent. */
+function spelt(id, { name, pkg, args, isStreamed }) {
+  const named = pkg === undefined ? "" : `,"package":${JSON.stringify(pkg)}`;
+  const streaming = isStreamed ? ',"streaming":true' : "";
+  return `{"id":${id},"function":${JSON.stringify(name)}${named},"args":${args}${streaming}}\n`;
+}
+
+/** At so many calls in flight the sidecar reads no more: it would not hear that one is taken back either. */
+const IN_FLIGHT = 256;
+const CANCEL_FIRST = '{"id":1,"cancel":true}\n';
+
+module.exports = { Ipc };
