@@ -40,6 +40,7 @@ fn with_short_forms(file: Option<&Path>, environment: &BTreeMap<String, String>)
     for name in [ACTOR, SOCKET, DIALECT, TIMEOUT, CONCURRENCY]
         .iter()
         .chain(&HANDLERS_OWN)
+        .chain(&CLIENTS_OWN)
     {
         sources = sources.with_known(*name);
     }
@@ -116,6 +117,9 @@ const HANDLERS_OWN: [&str; 3] = [
     "OUTRIGGER_HANDLER_CONCURRENCY",
     "OUTRIGGER_HANDLER_LIFELINE",
 ];
+
+/// What tells a client in the same environment where functions are called.
+const CLIENTS_OWN: [&str; 2] = ["OUTRIGGER_CALLS_URL", "OUTRIGGER_CALLS_SOCKET"];
 
 #[cfg(test)]
 mod tests {
