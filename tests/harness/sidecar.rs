@@ -137,7 +137,8 @@ impl Drop for Sidecar {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
-            let said = self.said();
+            // Its folder may have gone before it.
+            let said = String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned();
             let lines: Vec<&str> = said.lines().collect();
             let tail = lines[lines.len().saturating_sub(30)..].join("\n");
             eprintln!("--- process {} said at last:\n{tail}\n---", self.pid());

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::{
     admin::{Admin, quoted},
     line::show,
+    until_ctrl_c,
 };
 use crate::{
     cli,
@@ -19,14 +20,14 @@ use crate::{
 
 /// Prints lines until Ctrl-C, or until the process ends.
 pub async fn tail(args: &cli::Tail, admin: &Admin) -> anyhow::Result<ExitCode> {
+    until_ctrl_c(follow(args, admin)).await
+}
+
+async fn follow(args: &cli::Tail, admin: &Admin) -> anyhow::Result<ExitCode> {
     let mut answer = admin.get(&path(args)).await?;
     let (mut out, mut events, paint) = (Out::new(), Events::default(), Paint::stdout());
     loop {
-        let piece = tokio::select! {
-            piece = answer.piece() => piece?,
-            _ = tokio::signal::ctrl_c() => return Ok(ExitCode::SUCCESS),
-        };
-        let Some(piece) = piece else {
+        let Some(piece) = answer.piece().await? else {
             let failure = Failure::new(
                 Code::Unavailable,
                 format!("the process at {} has ended", admin.address()),

@@ -14,6 +14,7 @@ use super::{
     admin::Admin,
     figures::{millis, rate},
     samples::Sample,
+    until_ctrl_c,
 };
 use crate::{
     cli,
@@ -26,16 +27,17 @@ use crate::{
 
 /// Shows figures each second until Ctrl-C; with `once` after the first.
 pub async fn top(args: &cli::Top, admin: &Admin) -> anyhow::Result<ExitCode> {
+    until_ctrl_c(follow(args, admin)).await
+}
+
+async fn follow(args: &cli::Top, admin: &Admin) -> anyhow::Result<ExitCode> {
     let is_screen = !args.once && !args.output.json() && terminal::stdout_is_terminal();
     let mut samples = VecDeque::from([sample(admin).await?]);
     let mut seconds = interval(SECOND);
     seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     seconds.tick().await;
     loop {
-        tokio::select! {
-            _ = seconds.tick() => {}
-            _ = tokio::signal::ctrl_c() => return Ok(ExitCode::SUCCESS),
-        }
+        seconds.tick().await;
         let (now, health) = (sample(admin).await?, health(admin).await?);
         let view = View::new([&samples[0], &samples[samples.len() - 1], &now], &health);
         samples.push_back(now);
