@@ -73,7 +73,7 @@ impl Calls {
         let has_authority = self.auth.as_ref().is_some_and(|auth| auth.client_ca.is_some());
         for (index, address) in self.listen.iter().enumerate() {
             let path = || Path::from("listen").index(index);
-            let is_encrypted = matches!(address, Address::Https { .. });
+            let is_encrypted = address.is_encrypted();
             if is_encrypted && self.tls.is_none() {
                 let help = "add `tls: { cert: cert.pem, key: key.pem }`";
                 findings.error(path(), format!("`{address}` has no certificate"), help);
@@ -109,7 +109,7 @@ impl Calls {
                 "add `token`, `token_file` or `client_ca`",
             );
         }
-        let is_encrypted = |address: &Address| matches!(address, Address::Https { .. });
+        let is_encrypted = |address: &Address| address.is_encrypted();
         if auth.client_ca.is_some() && !self.listen.iter().any(is_encrypted) {
             let message = "certificates of callers are seen on `https://` addresses alone, and there is none";
             findings.error("auth.client_ca", message, "listen on one, or use `token`");

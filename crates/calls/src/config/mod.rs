@@ -11,7 +11,7 @@ mod upstreams;
 pub use access::{Auth, Cors, Tls};
 pub(crate) use functions::PACKAGE;
 pub use functions::{Dialect, Entry, FunctionConfig, FunctionHandler, Functions, ParameterConfig, StreamInput};
-pub use listen::{Address, BadAddress};
+pub use listen::Address;
 pub use routes::Route;
 pub use share::{BadShare, Share};
 pub use upstreams::{
@@ -20,7 +20,10 @@ pub use upstreams::{
 
 use std::{collections::BTreeMap, path::Path};
 
-use chassis::config::{ByteSize, Formats};
+use chassis::{
+    config::{ByteSize, Formats},
+    listen::CertificateFiles,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -78,10 +81,10 @@ impl Default for Calls {
 
 impl Calls {
     /// The files of the certificate, those that are relative taken from `folder` on.
-    pub(crate) fn tls(&self, folder: &Path) -> Option<crate::listen::Tls> {
+    pub(crate) fn tls(&self, folder: &Path) -> Option<CertificateFiles> {
         let tls = self.tls.as_ref()?;
         let authority = self.auth.as_ref().and_then(|auth| auth.client_ca.as_ref());
-        Some(crate::listen::Tls {
+        Some(CertificateFiles {
             cert: folder.join(&tls.cert),
             key: folder.join(&tls.key),
             client_ca: authority.map(|path| folder.join(path)),

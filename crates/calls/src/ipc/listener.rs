@@ -2,15 +2,15 @@
 
 use std::{io, path::Path, time::Duration};
 
-use chassis::lifecycle::Drain;
+use chassis::{
+    lifecycle::Drain,
+    listen::{SocketFile, bind_unix},
+};
 use tokio::net::UnixListener;
 use tracing::warn;
 
 use super::connection;
-use crate::{
-    functions::Registry,
-    listen::{self, SocketFile},
-};
+use crate::functions::Registry;
 
 /// A bound socket.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub(crate) struct Listener {
 impl Listener {
     /// Binds a socket for this user alone; an object on it has at most `limit` bytes.
     pub(crate) fn new(path: &Path, limit: usize) -> io::Result<Self> {
-        let (listener, file) = listen::bind(path)?;
+        let (listener, file) = bind_unix(path)?;
         Ok(Self {
             socket: listener,
             _file: file,

@@ -59,14 +59,16 @@ impl FromStr for Address {
             (_, Some(rest)) => (rest, true),
             _ => {
                 return Err(BadAddress(
-                    "it begins neither with `http://`, `https://` nor `http+unix://`",
+                    "it begins neither with `http://`, `https://` nor `http+unix://`, nor with `ipc:`",
                 ));
             }
         };
         let rest = rest.strip_suffix('/').unwrap_or(rest);
-        let (host, port) = rest
-            .rsplit_once(':')
-            .ok_or(BadAddress("it has no port, as in `http://127.0.0.1:8080`"))?;
+        let usual = if is_encrypted { "443" } else { "80" };
+        let (host, port) = match rest.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => (host, port),
+            _ => (rest, usual),
+        };
         let bare = match host.strip_prefix('[') {
             Some(inner) => inner.strip_suffix(']').filter(|inner| inner.parse::<IpAddr>().is_ok()),
             None => Some(host).filter(|host| !host.contains([':', '/', '@', '?', '#', ']'])),
@@ -118,6 +120,13 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Address>().unwrap().to_string(), text);
         }
+        for (text, shown) in [
+            ("http://a", "http://a:80"),
+            ("https://[::1]/", "https://[::1]:443"),
+            ("http://localhost:0/", "http://localhost:0"),
+        ] {
+            assert_eq!(text.parse::<Address>().unwrap().to_string(), shown);
+        }
     }
 
     #[test]
@@ -126,7 +135,6 @@ mod tests {
             "",
             "127.0.0.1:8080",
             "ftp://a:1",
-            "http://a",
             "http://:80",
             "http://a:b",
             "http://a:+1",

@@ -9,14 +9,14 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use chassis::lifecycle::Drain;
+use chassis::{lifecycle::Drain, listen::Certificate};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
     net::{TcpStream, UnixStream},
     time::timeout,
 };
 
-use super::{Handle, Peer, http1, http2, tls::Certificate};
+use super::{Handle, Peer, http1, http2};
 use crate::socket::Socket;
 
 /// What came in.

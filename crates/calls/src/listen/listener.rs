@@ -2,17 +2,18 @@
 
 use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
-use chassis::lifecycle::Drain;
+use chassis::{
+    lifecycle::Drain,
+    listen::{Certificate, CertificateFiles, SocketFile, bind_unix},
+};
 use http::{Request, Response};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tracing::{debug, warn};
 
 use super::{
-    Address, Origin, Peer, Tls,
+    Address, Origin, Peer,
     doorway::{self, Guest},
-    tls::Certificate,
-    unix::{self, SocketFile},
 };
 use crate::Body;
 
@@ -85,14 +86,14 @@ const KEEPALIVE: Duration = Duration::from_mins(1);
 
 impl Listener {
     /// Binds an address; one that is encrypted needs `tls`.
-    pub async fn bind(address: &Address, tls: Option<&Tls>) -> Result<Self, ListenError> {
+    pub async fn bind(address: &Address, tls: Option<&CertificateFiles>) -> Result<Self, ListenError> {
         let bad = |source| ListenError::Bind {
             address: address.clone(),
             source,
         };
         let (door, certificate) = match address {
             Address::Unix(path) => {
-                let (listener, file) = unix::bind(path).map_err(|source| match source.kind() {
+                let (listener, file) = bind_unix(path).map_err(|source| match source.kind() {
                     io::ErrorKind::AddrInUse => ListenError::Live {
                         address: address.clone(),
                     },
@@ -219,11 +220,14 @@ fn prepared(stream: TcpStream) -> Guest {
     Guest::Tcp(stream)
 }
 
-fn certificate(tls: Option<&Tls>, address: &Address) -> Result<Arc<Certificate>, ListenError> {
+/// What is spoken inside of TLS.
+const PROTOCOLS: &[&[u8]] = &[b"h2", b"http/1.1"];
+
+fn certificate(tls: Option<&CertificateFiles>, address: &Address) -> Result<Arc<Certificate>, ListenError> {
     let bad = |why| ListenError::Certificate {
         address: address.clone(),
         why,
     };
     let tls = tls.ok_or_else(|| bad("it needs a certificate and a key".to_owned()))?;
-    Certificate::read(tls).map(Arc::new).map_err(bad)
+    Certificate::read(tls, PROTOCOLS).map(Arc::new).map_err(bad)
 }

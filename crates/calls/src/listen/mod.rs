@@ -19,14 +19,9 @@ mod peer;
 mod refusal;
 mod request_body;
 mod takeover;
-mod tls;
-mod unix;
 
 pub use address::{Address, BadAddress};
 pub use interim::{Expectation, Interim};
 pub use listener::{Handle, ListenError, Listener};
 pub use peer::{Origin, Peer};
 pub use takeover::{Input, Output, Takeover};
-pub use tls::Tls;
-
-pub(crate) use unix::{SocketFile, bind};

@@ -46,8 +46,10 @@ pub async fn serve(
         running = Running::start(loaded, options, &drain) => running?,
         () = drain.begun() => return Ok(ExitCode::SUCCESS),
     };
+    // Without actors no queue is opened.
+    let queue = (!running.actors().is_empty()).then(|| mask_urls(&loaded.value.queue));
     info!(
-        queue = %mask_urls(&loaded.value.queue),
+        queue = queue.as_deref(),
         actors = running.actors().join(","),
         admin = %running.admin(),
         "serving"

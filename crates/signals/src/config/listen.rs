@@ -1,8 +1,14 @@
 //! Where lines come in.
 
-use std::{num::NonZeroUsize, path::PathBuf};
+use std::{
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+};
 
-use chassis::config::{Duration, Secret};
+use chassis::{
+    config::{Duration, Secret},
+    listen::CertificateFiles,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +45,17 @@ pub struct Tls {
     pub cert: PathBuf,
     /// Its key, a PEM file.
     pub key: PathBuf,
+}
+
+impl Tls {
+    /// The files, those that are relative taken from `folder` on.
+    pub(crate) fn files(&self, folder: &Path) -> CertificateFiles {
+        CertificateFiles {
+            cert: folder.join(&self.cert),
+            key: folder.join(&self.key),
+            client_ca: None,
+        }
+    }
 }
 
 /// What a sender has to know.

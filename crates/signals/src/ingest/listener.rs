@@ -1,16 +1,13 @@
 //! Takes connections on one address.
 
-use std::{
-    fs, io,
-    net::SocketAddr,
-    os::unix::{fs::PermissionsExt, net::UnixStream as Probe},
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
-use chassis::{config::Secret, lifecycle::Drain};
+use chassis::{
+    config::Secret,
+    lifecycle::Drain,
+    listen::{Certificate, SocketFile, bind_unix},
+};
 use socket2::SockRef;
 use tokio::{
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
@@ -18,7 +15,7 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
-use super::{connection::Connection, doorway::accept_now, stream::Stream, tls::Certificate};
+use super::{connection::Connection, doorway::accept_now, stream::Stream};
 use crate::{
     config::{Tcp, Unix},
     hub::Hub,
@@ -47,10 +44,6 @@ pub(crate) struct Terms {
     certificate: Option<Certificate>,
 }
 
-/// The file of a socket; it goes with its listener.
-#[derive(Debug)]
-struct SocketFile(PathBuf);
-
 /// What came in.
 enum Guest {
     Tcp(TcpStream, SocketAddr),
@@ -65,7 +58,10 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 impl Terms {
     /// Those of a TCP listener; relative paths begin in `folder`.
     pub(crate) fn tcp(tcp: &Tcp, folder: &Path) -> Result<Self, String> {
-        let certificate = tcp.encryption().map(|tls| Certificate::read(tls, folder)).transpose()?;
+        let certificate = tcp
+            .encryption()
+            .map(|tls| Certificate::read(&tls.files(folder), &[]))
+            .transpose()?;
         Ok(Self {
             secret: tcp.secret().cloned(),
             read_timeout: tcp.read_timeout.get(),
@@ -100,29 +96,9 @@ impl Listener {
 
     /// Binds a Unix socket for this user alone. A file that nobody listens on any more is replaced.
     pub(crate) fn unix(path: &Path, terms: Arc<ArcSwap<Terms>>) -> io::Result<Self> {
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder)?;
-        }
-        if Probe::connect(path).is_ok() {
-            return Err(io::ErrorKind::AddrInUse.into());
-        }
-        // Under a name of its own first: nobody may connect before the mode is set.
-        let mut hidden = path.as_os_str().to_owned();
-        hidden.push(format!(".{}", std::process::id()));
-        let hidden = PathBuf::from(hidden);
-        let _ = fs::remove_file(&hidden);
-        let listener = UnixListener::bind(&hidden)?;
-        let placed =
-            fs::set_permissions(&hidden, fs::Permissions::from_mode(0o600)).and_then(|()| fs::rename(&hidden, path));
-        if let Err(error) = placed {
-            let _ = fs::remove_file(&hidden);
-            return Err(error);
-        }
+        let (listener, file) = bind_unix(path)?;
         Ok(Self {
-            door: Door::Unix {
-                listener,
-                _file: SocketFile(path.to_owned()),
-            },
+            door: Door::Unix { listener, _file: file },
             terms,
         })
     }
@@ -216,11 +192,5 @@ impl Guest {
                 Ok((Stream::Tls(Box::new(stream)), peer.to_string()))
             }
         }
-    }
-}
-
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
     }
 }

@@ -13,7 +13,6 @@ mod sorter;
 mod splitter;
 mod stream;
 pub mod syslog;
-mod tls;
 mod wrongs;
 
 use draft::Draft;

@@ -1,5 +1,4 @@
 //! A listener with the proxy behind it, in this process; clients and upstreams that say exactly the bytes they are told.
-#![allow(dead_code, reason = "each test file takes what it needs")]
 
 pub(crate) mod http2;
 
@@ -31,7 +30,6 @@ pub(crate) struct Front {
     pub(crate) port: u16,
     pub(crate) drain: Drain,
     pub(crate) metrics: Metrics,
-    server: Option<chassis::lifecycle::Task<()>>,
 }
 
 impl Front {
@@ -77,13 +75,8 @@ impl Front {
             Address::Tcp { port, .. } => port,
             Address::Unix(_) => 0,
         };
-        let server = drain.spawn("listener", listener.run(Arc::new(handle), drain.clone()));
-        Self {
-            port,
-            drain,
-            metrics,
-            server: Some(server),
-        }
+        drain.spawn("listener", listener.run(Arc::new(handle), drain.clone()));
+        Self { port, drain, metrics }
     }
 
     pub(crate) async fn connect(&self) -> Client {
@@ -235,6 +228,19 @@ pub(crate) async fn stalling(answer: &'static str) -> Server {
         let _ = stream.read_to_end(&mut rest).await;
     })
     .await
+}
+
+/// Waits until something holds, and gives what it gives.
+pub(crate) async fn eventually<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    let look = async {
+        loop {
+            match look() {
+                Some(found) => return found,
+                None => tokio::time::sleep(Duration::from_millis(5)).await,
+            }
+        }
+    };
+    timeout(SOON, look).await.expect("it does not come about")
 }
 
 /// Whether an answer is this error.

@@ -20,19 +20,21 @@ use tracing::{info, warn};
 
 /// The files of a certificate, all PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tls {
+pub struct CertificateFiles {
     /// Our certificate and those above it.
     pub cert: PathBuf,
     /// Its key.
     pub key: PathBuf,
-    /// Whose certificates clients may show; none are asked for without it. Who shows none comes in too, as one that is not
-    /// [`Peer::is_certified`](super::Peer::is_certified).
+    /// Whose certificates clients may show; none are asked for without it. Who shows none comes in too: whether one was shown
+    /// is for whoever lets clients in to ask.
     pub client_ca: Option<PathBuf>,
 }
 
 /// What connections are encrypted with at the moment.
-pub(super) struct Certificate {
-    files: Tls,
+pub struct Certificate {
+    files: CertificateFiles,
+    /// What may be spoken inside, the dearest first; empty where nothing is agreed on.
+    protocols: &'static [&'static [u8]],
     state: Mutex<State>,
 }
 
@@ -49,15 +51,16 @@ type Stamps = [Option<SystemTime>; 3];
 const PAUSE: Duration = Duration::from_secs(1);
 
 impl Certificate {
-    /// Reads the files.
+    /// Reads the files; `protocols` are agreed on by ALPN, none where it is empty.
     ///
     /// # Errors
     /// What is wrong with which of them.
-    pub(super) fn read(files: &Tls) -> Result<Self, String> {
+    pub fn read(files: &CertificateFiles, protocols: &'static [&'static [u8]]) -> Result<Self, String> {
         let stamps = stamps(files);
-        let acceptor = acceptor(files)?;
+        let acceptor = acceptor(files, protocols)?;
         Ok(Self {
             files: files.clone(),
+            protocols,
             state: Mutex::new(State {
                 acceptor,
                 stamps,
@@ -67,7 +70,7 @@ impl Certificate {
     }
 
     /// What new connections are encrypted with. Files that have changed and are no good leave it as it was.
-    pub(super) fn acceptor(&self) -> TlsAcceptor {
+    pub fn acceptor(&self) -> TlsAcceptor {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.looked.elapsed() >= PAUSE {
             state.looked = Instant::now();
@@ -75,7 +78,7 @@ impl Certificate {
             if stamps != state.stamps {
                 state.stamps = stamps;
                 let certificate = self.files.cert.display();
-                match acceptor(&self.files) {
+                match acceptor(&self.files, self.protocols) {
                     Ok(acceptor) => {
                         info!(%certificate, "the certificate has changed and is in use");
                         state.acceptor = acceptor;
@@ -100,7 +103,7 @@ impl std::fmt::Debug for Certificate {
     }
 }
 
-fn stamps(files: &Tls) -> Stamps {
+fn stamps(files: &CertificateFiles) -> Stamps {
     let changed = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
     [
         changed(&files.cert),
@@ -109,7 +112,7 @@ fn stamps(files: &Tls) -> Stamps {
     ]
 }
 
-fn acceptor(files: &Tls) -> Result<TlsAcceptor, String> {
+fn acceptor(files: &CertificateFiles, protocols: &[&[u8]]) -> Result<TlsAcceptor, String> {
     let chain = certificates(&files.cert)?;
     let key = PrivateKeyDer::from_pem_file(&files.key)
         .map_err(|error| format!("cannot read {}: {error}", files.key.display()))?;
@@ -142,7 +145,7 @@ fn acceptor(files: &Tls) -> Result<TlsAcceptor, String> {
         }
     };
     let mut config = builder.with_single_cert(chain, key).map_err(|error| unusable(&error))?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 

@@ -1,26 +1,23 @@
 //! What goes through the proxy from clients of HTTP/2.
 
-#![expect(clippy::unwrap_used, reason = "a test ends where it is surprised")]
-
-mod common;
-
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use calls::{
     Body,
     listen::{Listener, Peer},
 };
 use chassis::lifecycle::Drain;
-use common::{
-    Front, OK, SOON, Server,
-    http2::{ask_2, drive, read},
-    until,
-};
 use http::{Request, Response};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     time::timeout,
+};
+
+use crate::common::{
+    Front, OK, SOON, Server,
+    http2::{ask_2, drive, read},
+    until,
 };
 
 #[tokio::test]
@@ -40,7 +37,6 @@ async fn http_2_without_tls_carries_hints_trailers_cookies_and_large_bodies() {
             .write_all(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")
             .await
             .unwrap();
-        tokio::time::sleep(Duration::from_millis(100)).await;
         stream
             .write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nKeep-Alive: 5\r\n\r\n")
             .await

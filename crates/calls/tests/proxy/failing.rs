@@ -1,24 +1,19 @@
 //! What the client is told when an upstream fails.
-#![expect(clippy::unwrap_used, reason = "a test ends where it is surprised")]
-
-mod common;
 
 use std::{sync::Arc, time::Duration};
 
 use calls::config::{Timeouts, Upstream};
 use chassis::config::Duration as Wait;
-use common::{Front, GET, OK, SOON, Server, hurried, is, nobody, stalling, until};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
+    sync::Semaphore,
     time::timeout,
 };
 
+use crate::common::{Front, GET, OK, SOON, Server, hurried, is, nobody, stalling, until};
+
 /// Takes a listener's whole backlog, so that nobody can connect.
-async fn deaf() -> (
-    std::net::TcpListener,
-    u16,
-    Vec<tokio::task::JoinHandle<std::io::Result<tokio::net::TcpStream>>>,
-) {
+async fn deaf() -> (std::net::TcpListener, u16, Vec<tokio::net::TcpStream>) {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     socket
         .bind(&"127.0.0.1:0".parse::<std::net::SocketAddr>().unwrap().into())
@@ -27,11 +22,15 @@ async fn deaf() -> (
     let listener: std::net::TcpListener = socket.into();
     let port = listener.local_addr().unwrap().port();
     let mut guests = Vec::new();
-    for _ in 0..4 {
-        #[expect(clippy::disallowed_methods, reason = "a test ends with its runtime")]
-        guests.push(tokio::spawn(tokio::net::TcpStream::connect(("127.0.0.1", port))));
+    // Until one more has to wait.
+    while let Ok(guest) = timeout(
+        Duration::from_millis(200),
+        tokio::net::TcpStream::connect(("127.0.0.1", port)),
+    )
+    .await
+    {
+        guests.push(guest.unwrap());
     }
-    tokio::time::sleep(Duration::from_millis(200)).await;
     (listener, port, guests)
 }
 
@@ -137,12 +136,13 @@ async fn what_fails_after_the_head_breaks_the_connection() {
 
 #[tokio::test]
 async fn a_client_that_leaves_cancels_the_upstream() {
-    let left = Arc::new(tokio::sync::Semaphore::new(0));
-    let of_server = Arc::clone(&left);
+    let (heard, left) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let of_server = (Arc::clone(&heard), Arc::clone(&left));
     let server = Server::start(move |mut stream, number| {
-        let left = Arc::clone(&of_server);
+        let (heard, left) = of_server.clone();
         async move {
             until(&mut stream, "\r\n\r\n").await;
+            heard.add_permits(1);
             if number > 0 {
                 stream
                     .write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n")
@@ -166,7 +166,11 @@ async fn a_client_that_leaves_cancels_the_upstream() {
     // Before the head, in the middle of the body, in the middle of the request.
     let mut client = front.connect().await;
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    timeout(SOON, heard.acquire())
+        .await
+        .expect("it is asked")
+        .unwrap()
+        .forget();
     drop(client);
     gone().await;
     let mut client = front.connect().await;

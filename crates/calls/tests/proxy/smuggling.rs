@@ -1,15 +1,13 @@
 //! Every request of the corpus is refused before anything of it is passed on, or passed on as one request.
-#![expect(clippy::unwrap_used, reason = "a test ends where it is surprised")]
-
-mod common;
 
 use std::sync::{Arc, Mutex};
 
-use common::{Front, OK, SOON, Server};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     time::timeout,
 };
+
+use crate::common::{Front, OK, SOON, Server};
 
 struct Case {
     name: &'static str,

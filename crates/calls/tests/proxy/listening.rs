@@ -1,22 +1,19 @@
 //! Listeners: what is taken, what is refused, and how they end.
-#![expect(clippy::unwrap_used, reason = "a test ends where it is surprised")]
 
-mod common;
-
-use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc, time::Duration};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc};
 
 use calls::{
     Body,
     config::TrustedProxies,
-    listen::{Address, ListenError, Listener, Peer, Tls},
+    listen::{Address, ListenError, Listener, Peer},
 };
-use chassis::lifecycle::Drain;
-use common::{Front, GET, OK, SOON, Server, http2::ask_2, until};
+use chassis::{lifecycle::Drain, listen::CertificateFiles};
 use http::Request;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpStream, UnixStream},
+    sync::Semaphore,
     time::timeout,
 };
 use tokio_rustls::{
@@ -29,7 +26,9 @@ use tokio_rustls::{
     },
 };
 
-async fn bind(address: &str, tls: Option<&Tls>) -> Result<Listener, ListenError> {
+use crate::common::{Front, GET, OK, SOON, Server, http2::ask_2, until};
+
+async fn bind(address: &str, tls: Option<&CertificateFiles>) -> Result<Listener, ListenError> {
     Listener::bind(&address.parse::<Address>().unwrap(), tls).await
 }
 
@@ -132,12 +131,12 @@ impl Authority {
         (certificate, key)
     }
 
-    fn write(&self, folder: &Path) -> Tls {
+    fn write(&self, folder: &Path) -> CertificateFiles {
         let (certificate, key) = self.issue("localhost");
         let (cert, key_file) = (folder.join("cert.pem"), folder.join("key.pem"));
         fs::write(&cert, certificate.pem()).unwrap();
         fs::write(&key_file, key.serialize_pem()).unwrap();
-        Tls {
+        CertificateFiles {
             cert,
             key: key_file,
             client_ca: None,
@@ -193,13 +192,10 @@ async fn tls_speaks_both_versions_and_a_changed_certificate_is_used() {
     let stream = first.dial(front.port, b"h2", None).await.unwrap();
     let (status, body) = ask_2(stream, Request::get("https://localhost/").body(()).unwrap(), None).await;
     assert_eq!((status, body.as_str()), (200, "ok"));
-    tokio::time::sleep(Duration::from_millis(1100)).await;
     let second = Authority::new();
     second.write(folder.path());
-    second
-        .dial(front.port, b"http/1.1", None)
-        .await
-        .expect("the new certificate is in use");
+    let is_in_use = async { while second.dial(front.port, b"http/1.1", None).await.is_err() {} };
+    timeout(SOON, is_in_use).await.expect("the new certificate is in use");
     assert!(first.dial(front.port, b"http/1.1", None).await.is_err());
 }
 
@@ -209,7 +205,7 @@ async fn who_has_shown_a_certificate_is_known() {
     let (authority, others) = (Authority::new(), Authority::new());
     let ca = folder.path().join("ca.pem");
     fs::write(&ca, &authority.pem).unwrap();
-    let tls = Tls {
+    let tls = CertificateFiles {
         client_ca: Some(ca),
         ..authority.write(folder.path())
     };
@@ -236,12 +232,18 @@ async fn who_has_shown_a_certificate_is_known() {
 
 #[tokio::test]
 async fn a_drain_finishes_what_is_being_answered_and_closes_the_rest() {
-    let server = Server::start(|mut stream, _| async move {
-        let mut byte = [0];
-        while stream.peek(&mut byte).await.unwrap_or(0) > 0 {
-            until(&mut stream, "\r\n\r\n").await;
-            tokio::time::sleep(Duration::from_millis(400)).await;
-            stream.write_all(OK.as_bytes()).await.unwrap();
+    let (heard, go_on) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(2)));
+    let of_server = (Arc::clone(&heard), Arc::clone(&go_on));
+    let server = Server::start(move |mut stream, _| {
+        let (heard, go_on) = of_server.clone();
+        async move {
+            let mut byte = [0];
+            while stream.peek(&mut byte).await.unwrap_or(0) > 0 {
+                until(&mut stream, "\r\n\r\n").await;
+                heard.add_permits(1);
+                go_on.acquire().await.unwrap().forget();
+                stream.write_all(OK.as_bytes()).await.unwrap();
+            }
         }
     })
     .await;
@@ -256,11 +258,11 @@ async fn a_drain_finishes_what_is_being_answered_and_closes_the_rest() {
     let get = Request::get("http://a/").body(()).unwrap();
     let drain = front.drain.clone();
     let (answer, over_2, outcome) = tokio::join!(busy.rest(), ask_2(two, get, None), async {
-        tokio::time::sleep(Duration::from_millis(150)).await;
-        let begun = std::time::Instant::now();
-        let outcome = drain.wait(Some(SOON)).await;
-        assert!(begun.elapsed() < Duration::from_secs(5));
-        outcome
+        // The two that were answered, and the two that are under way.
+        heard.acquire_many(4).await.unwrap().forget();
+        drain.begin();
+        go_on.add_permits(2);
+        drain.wait(Some(SOON)).await
     });
     assert!(
         answer.contains("Connection: close\r\n") && answer.ends_with("\r\n\r\nok"),
@@ -287,7 +289,7 @@ async fn a_handler_that_does_not_read_the_body_has_its_answer_heard() {
             .unwrap()
     };
     drain.spawn("listener", listener.run(Arc::new(handle), drain.clone()));
-    let mut client = common::Client(TcpStream::connect(("127.0.0.1", port)).await.unwrap());
+    let mut client = crate::common::Client(TcpStream::connect(("127.0.0.1", port)).await.unwrap());
     client
         .send(format!(
             "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 500000\r\n\r\n{}",
@@ -299,7 +301,7 @@ async fn a_handler_that_does_not_read_the_body_has_its_answer_heard() {
         answer.starts_with("HTTP/1.1 413 ") && answer.ends_with("too much"),
         "{answer}"
     );
-    client = common::Client(TcpStream::connect(("127.0.0.1", port)).await.unwrap());
+    client = crate::common::Client(TcpStream::connect(("127.0.0.1", port)).await.unwrap());
     client
         .send("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
         .await;
@@ -321,7 +323,7 @@ async fn a_handler_that_reads_the_body_lets_the_client_go_on() {
         http::Response::new(Body::from(body.to_bytes()))
     };
     drain.spawn("listener", listener.run(Arc::new(handle), drain.clone()));
-    let mut client = common::Client(TcpStream::connect(("127.0.0.1", port)).await.unwrap());
+    let mut client = crate::common::Client(TcpStream::connect(("127.0.0.1", port)).await.unwrap());
     client
         .send("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
         .await;

@@ -20,13 +20,16 @@ use tokio::net::UnixListener;
 
 /// The file of a socket; it goes with its listener.
 #[derive(Debug)]
-pub(crate) struct SocketFile(PathBuf);
+pub struct SocketFile(PathBuf);
 
 /// Binds a socket. A file that nobody listens on any more is replaced; folders on the way to it are made for this user alone.
 ///
+/// # Panics
+/// Outside a tokio runtime.
+///
 /// # Errors
 /// [`io::ErrorKind::AddrInUse`] where somebody listens on it, [`io::ErrorKind::AlreadyExists`] where it is no socket.
-pub(crate) fn bind(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
+pub fn bind_unix(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     }
@@ -76,10 +79,10 @@ mod tests {
     async fn a_socket_is_for_this_user_and_goes_with_its_listener() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a/b/c.sock");
-        let (listener, file) = bind(&path).unwrap();
+        let (listener, file) = bind_unix(&path).unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&path), mode(&folder.path().join("a"))), (0o600, 0o700));
-        assert_eq!(bind(&path).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(bind_unix(&path).unwrap_err().kind(), io::ErrorKind::AddrInUse);
         drop((listener, file));
         assert!(!path.exists());
     }
@@ -89,9 +92,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("s");
         drop(Std::bind(&path).unwrap());
-        drop(bind(&path).unwrap());
+        drop(bind_unix(&path).unwrap());
         fs::write(&path, "mine").unwrap();
-        assert_eq!(bind(&path).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(bind_unix(&path).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
     }
 }

@@ -1,15 +1,12 @@
 //! What the proxy tells of its calls.
 
-#![expect(clippy::unwrap_used, reason = "a test ends where it is surprised")]
-
-mod common;
-
 use calls::{config::TrustedProxies, listen::Listener};
 use chassis::telemetry::{
     Metrics, Report, Reports,
     traces::{Span, SpanKind, Tracer, Value},
 };
-use common::{Front, GET, OK, SOON, Server, hurried, stalling};
+
+use crate::common::{Front, GET, OK, SOON, Server, hurried, stalling};
 
 fn attribute<'a>(span: &'a Span, name: &str) -> Option<&'a Value> {
     span.attributes

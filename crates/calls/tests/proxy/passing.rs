@@ -1,13 +1,14 @@
 //! What goes through the proxy is what came.
-#![expect(clippy::unwrap_used, reason = "a test ends where it is surprised")]
 
-mod common;
-
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use calls::config::{HostHeader, TrustedProxies, Upstream};
-use common::{Front, GET, OK, Server, until};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    sync::Semaphore,
+};
+
+use crate::common::{Front, GET, OK, Server, until};
 
 /// Answers with the request's own head as the body.
 async fn mirror() -> Server {
@@ -173,13 +174,18 @@ async fn trailers_pass_in_both_directions() {
 
 #[tokio::test]
 async fn hints_come_before_the_answer() {
-    let server = Server::start(|mut stream, _| async move {
-        until(&mut stream, "\r\n\r\n").await;
-        let hints = "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n";
-        stream.write_all(hints.as_bytes()).await.unwrap();
-        stream.flush().await.unwrap();
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        stream.write_all(OK.as_bytes()).await.unwrap();
+    let seen = Arc::new(Semaphore::new(0));
+    let of_server = Arc::clone(&seen);
+    let server = Server::start(move |mut stream, _| {
+        let seen = Arc::clone(&of_server);
+        async move {
+            until(&mut stream, "\r\n\r\n").await;
+            let hints = "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n";
+            stream.write_all(hints.as_bytes()).await.unwrap();
+            // The answer is not even there while they are read.
+            seen.acquire().await.unwrap().forget();
+            stream.write_all(OK.as_bytes()).await.unwrap();
+        }
     })
     .await;
     let front = Front::to(server.upstream()).await;
@@ -190,6 +196,7 @@ async fn hints_come_before_the_answer() {
         hints,
         "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n"
     );
+    seen.add_permits(2);
     assert!(client.rest().await.ends_with("\r\n\r\nok"));
     let old = front.ask("GET / HTTP/1.0\r\nHost: a\r\n\r\n").await;
     assert!(old.starts_with("HTTP/1.1 200 OK"), "HTTP/1.0 knows no hints: {old}");
@@ -202,10 +209,9 @@ async fn a_client_may_go_on_when_the_upstream_says_so() {
     let server = Server::start(|mut stream, _| async move {
         let head = until(&mut stream, "\r\n\r\n").await;
         assert!(head.contains("Expect: 100-continue"));
-        tokio::time::sleep(Duration::from_millis(200)).await;
         let mut early = [0];
         assert!(
-            tokio::time::timeout(Duration::from_millis(50), stream.read(&mut early))
+            tokio::time::timeout(Duration::from_millis(250), stream.read(&mut early))
                 .await
                 .is_err(),
             "no body yet"
@@ -341,7 +347,7 @@ async fn an_answer_may_come_before_the_request_is_whole() {
             .unwrap();
         until(&mut stream, "two").await;
         stream.write_all(b"3\r\nTWO\r\n0\r\n\r\n").await.unwrap();
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        let _ = stream.read_to_end(&mut Vec::new()).await;
     })
     .await;
     let front = Front::to(server.upstream()).await;
