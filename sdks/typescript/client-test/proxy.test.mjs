@@ -182,17 +182,19 @@ for (const [name, serve] of Object.entries(SERVERS)) {
 
     test("a client that leaves takes its request with it", async (t) => {
       const field = new Field(t);
+      let isHeard = false;
       let isGone = false;
       const upstream = await field.server((request, response) => {
+        isHeard = true;
         response.on("close", () => (isGone = true));
         if (request.url === "/begun") response.write("x");
       });
       const url = await serve(field, new HttpProxy({ url: upstream }));
       for (const path of ["/waiting", "/begun"]) {
-        isGone = false;
+        isHeard = isGone = false;
         const request = http.get(url + path).on("error", () => {});
         if (path === "/begun") await soon(once(request, "response"));
-        else await sleep(100);
+        else await until(() => isHeard);
         request.destroy();
         await until(() => isGone);
       }

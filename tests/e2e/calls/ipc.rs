@@ -1,8 +1,11 @@
 //! The Unix socket, object by object.
 
-use std::os::unix::{fs::PermissionsExt, net::UnixListener};
+use std::{
+    os::unix::{fs::PermissionsExt, net::UnixListener},
+    sync::Arc,
+};
 
-use super::{Line, ONE, with_handler};
+use super::{Gate, Line, ONE, with_handler};
 use crate::harness::{Answer, Field, Value, json};
 
 const CALL: &str = r#"{"function":"processData","args":[{"records":[]}]}"#;
@@ -99,10 +102,7 @@ fn an_object_of_another_shape_costs_only_itself() {
 
 #[test]
 fn bytes_that_are_no_object_end_the_connection_when_all_is_answered() {
-    let (field, _handler, _sidecar) = with_handler(ONE, |_| {
-        std::thread::sleep(std::time::Duration::from_millis(200));
-        Answer::text("1")
-    });
+    let (field, _handler, _sidecar) = with_handler(ONE, |_| Answer::text("1"));
     for garbage in ["nope", "[1]", "{\"a\":nope", "7 ", "{]", "\"{}\""] {
         let mut line = Line::open(&field.path("calls.sock"));
         line.say(&format!("{}{garbage}", with_id("1")));
@@ -130,13 +130,17 @@ fn an_object_over_the_limit_ends_the_connection() {
 
 #[test]
 fn after_a_half_close_all_answers_are_still_written() {
-    let (field, _handler, _sidecar) = with_handler(ONE, |_| {
-        std::thread::sleep(std::time::Duration::from_millis(300));
+    let gate = Arc::new(Gate::default());
+    let shut = Arc::clone(&gate);
+    let (field, handler, _sidecar) = with_handler(ONE, move |_| {
+        shut.pass();
         Answer::text("1")
     });
     let mut line = Line::open(&field.path("calls.sock"));
     let calls: String = (0..5).map(|id| with_id(&id.to_string())).collect();
     line.say(&calls).say_no_more();
+    handler.wait_for(5);
+    gate.open();
     let mut ids: Vec<i64> = (0..5).map(|_| line.hear()["id"].as_i64().unwrap()).collect();
     ids.sort_unstable();
     assert_eq!(ids, [0, 1, 2, 3, 4]);

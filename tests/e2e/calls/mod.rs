@@ -17,6 +17,7 @@ use std::{
     net::{SocketAddr, TcpStream},
     os::unix::net::UnixStream,
     path::Path,
+    sync::{Condvar, Mutex, MutexGuard},
     time::Duration,
 };
 
@@ -38,6 +39,25 @@ const ONE: &str = "calls:
             required: [ records ]
             additionalProperties: false
 ";
+
+/// Holds whoever waits until it is opened.
+#[derive(Default)]
+struct Gate(Mutex<bool>, Condvar);
+
+impl Gate {
+    fn pass(&self) {
+        let is_shut = |open: &mut bool| !*open;
+        let _open: MutexGuard<'_, bool> = self
+            .1
+            .wait_while(self.0.lock().expect("nobody panicked"), is_shut)
+            .expect("nobody panicked");
+    }
+
+    fn open(&self) {
+        *self.0.lock().expect("nobody panicked") = true;
+        self.1.notify_all();
+    }
+}
 
 /// An answer over HTTP.
 #[derive(Debug)]

@@ -1,13 +1,8 @@
 //! Many calls on one connection of the Unix socket.
 
-use std::{
-    collections::BTreeSet,
-    sync::{Condvar, Mutex, MutexGuard},
-    thread,
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use super::{Line, with_handler};
+use super::{Gate, Line, with_handler};
 use crate::harness::{Answer, Field, Plain, Said, Value, Web, json, wait_until};
 
 const OPEN: &str = "calls:
@@ -16,60 +11,45 @@ const OPEN: &str = "calls:
     - { name: f, handler: { socket: f.sock, dialect: plain }, concurrency: 500, args: [ { name: n } ] }
 ";
 
-/// Holds whoever waits until it is opened.
-#[derive(Default)]
-struct Gate(Mutex<bool>, Condvar);
-
-impl Gate {
-    fn pass(&self) {
-        let is_shut = |open: &mut bool| !*open;
-        let _open: MutexGuard<'_, bool> = self
-            .1
-            .wait_while(self.0.lock().expect("nobody panicked"), is_shut)
-            .expect("nobody panicked");
-    }
-
-    fn open(&self) {
-        *self.0.lock().expect("nobody panicked") = true;
-        self.1.notify_all();
-    }
-}
-
 fn call(id: &str, n: &str) -> String {
     format!(r#"{{"id":{id},"function":"f","args":[{n}]}}"#)
 }
 
 #[test]
 fn answers_with_ids_come_as_they_are_ready_and_without_in_order() {
-    let (field, _handler, _sidecar) = with_handler(OPEN, |request| {
-        let wait: u64 = request.json().as_u64().unwrap();
-        thread::sleep(Duration::from_millis(wait));
+    // 0 and 1 wait, each at a gate of its own.
+    let gates: Arc<[Gate; 2]> = Arc::default();
+    let shut = Arc::clone(&gates);
+    let (field, handler, _sidecar) = with_handler(OPEN, move |request| {
+        if let Some(gate) = shut.get(usize::try_from(request.json().as_u64().unwrap()).unwrap()) {
+            gate.pass();
+        }
         Answer::Frame(request.body.clone())
     });
     let mut line = Line::open(&field.path("calls.sock"));
-    line.say(&(call("1", "400") + &call("2", "10")));
-    assert_eq!(
-        (line.hear()["id"].clone(), line.hear()["id"].clone()),
-        (json!(2), json!(1))
-    );
+    line.say(&(call("1", "0") + &call("2", "10")));
+    assert_eq!(line.hear()["id"], 2);
+    gates[0].open();
+    assert_eq!(line.hear()["id"], 1);
     let unnamed = |n: u32| format!(r#"{{"function":"f","args":[{n}]}}"#);
-    let begun = std::time::Instant::now();
-    line.say(&[unnamed(400), unnamed(10), "{}".to_owned(), unnamed(200)].concat());
+    line.say(&[unnamed(1), unnamed(10), "{}".to_owned(), unnamed(20)].concat());
+    // They run side by side.
+    handler.wait_for(5);
+    gates[1].open();
     assert_eq!(
         (line.hear()["result"].clone(), line.hear()["result"].clone()),
-        (json!(400), json!(10))
+        (json!(1), json!(10))
     );
     assert_eq!(
         (line.hear()["code"].clone(), line.hear()["result"].clone()),
-        (json!("bad_request"), json!(200))
+        (json!("bad_request"), json!(20))
     );
-    assert!(begun.elapsed() < Duration::from_millis(590), "they run side by side");
 }
 
 #[test]
 fn at_256_in_flight_reading_pauses() {
-    let gate = std::sync::Arc::new(Gate::default());
-    let shut = std::sync::Arc::clone(&gate);
+    let gate = Arc::new(Gate::default());
+    let shut = Arc::clone(&gate);
     let (field, handler, _sidecar) = with_handler(OPEN, move |request| {
         shut.pass();
         Answer::Frame(request.body.clone())
@@ -78,8 +58,11 @@ fn at_256_in_flight_reading_pauses() {
     let calls: String = (0..300).map(|id| call(&id.to_string(), "0") + "\n").collect();
     line.say(&calls);
     handler.wait_for(256);
-    thread::sleep(Duration::from_millis(500));
-    assert_eq!(handler.requests().len(), 256);
+    // Others are served meanwhile, and no more of these.
+    let mut other = Line::open(&field.path("calls.sock"));
+    other.say(&call("1", "0"));
+    handler.wait_for(257);
+    assert_eq!(handler.requests().len(), 257);
     gate.open();
     let ids: BTreeSet<u64> = (0..300).map(|_| line.hear()["id"].as_u64().unwrap()).collect();
     assert_eq!(ids.len(), 300);
@@ -180,8 +163,8 @@ fn a_stream_is_pieces_and_then_its_end() {
 
 #[test]
 fn a_function_has_so_many_places_and_others_wait() {
-    let gate = std::sync::Arc::new(Gate::default());
-    let shut = std::sync::Arc::clone(&gate);
+    let gate = Arc::new(Gate::default());
+    let shut = Arc::clone(&gate);
     let field = Field::new(&OPEN.replace("concurrency: 500", "concurrency: 2"));
     let handler = Plain::at(&field.path("f.sock"), move |request| {
         shut.pass();
@@ -190,12 +173,11 @@ fn a_function_has_so_many_places_and_others_wait() {
     let sidecar = field.run();
     let mut line = Line::open(&field.path("calls.sock"));
     line.say(&(0..5).map(|id| call(&id.to_string(), "0")).collect::<String>());
-    handler.wait_for(2);
-    thread::sleep(Duration::from_millis(200));
-    assert_eq!(handler.requests().len(), 2);
     wait_until("all are there", || {
         (sidecar.metric(r#"sidecar_calls_in_flight{package="main",function="f"}"#) == 5).then_some(())
     });
+    handler.wait_for(2);
+    assert_eq!(handler.requests().len(), 2);
     gate.open();
     for _ in 0..5 {
         assert_eq!(line.hear()["success"], true);
@@ -212,7 +194,14 @@ fn a_caller_that_reads_nothing_holds_its_own_calls_back_and_not_the_end() {
     assert_eq!(other.say(&call("1", "0")).hear()["success"], true);
     sidecar.signal(crate::harness::Signal::SIGTERM);
     drop(other);
-    thread::sleep(Duration::from_millis(300));
+    wait_until("it is told to end", || {
+        let is_it = |said: &Value| {
+            said["message"]
+                .as_str()
+                .is_some_and(|said| said.starts_with("shutting down"))
+        };
+        sidecar.lines().iter().any(is_it).then_some(())
+    });
     drop(line);
     assert!(sidecar.ended(Duration::from_secs(20)).success());
 }

@@ -2,11 +2,12 @@
 
 use std::{
     fs,
-    io::{Read, Write},
+    io::{self, Read, Write},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     os::unix::net::UnixStream,
     path::PathBuf,
     sync::Arc,
+    thread,
 };
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
@@ -68,6 +69,60 @@ fn both_bodies_stream_through_at_once() {
     let reply = reply(whole.as_bytes());
     assert_eq!((reply.status, reply.body.as_str()), (200, "onetwo"));
     assert!(reply.header("x-forst-contract-version").is_none(), "{reply:?}");
+}
+
+/// What of a process is in memory, in KiB; the most of it since the last [`forget_peak`].
+fn memory(sidecar: &Sidecar, which: &str) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", sidecar.pid())).expect("it runs");
+    let line = status.lines().find_map(|line| line.strip_prefix(which));
+    let number = line.and_then(|line| line.split_whitespace().next());
+    number.expect("a number of KiB").parse().expect("a number")
+}
+
+/// The most starts anew.
+fn forget_peak(sidecar: &Sidecar) {
+    fs::write(format!("/proc/{}/clear_refs", sidecar.pid()), "5").expect("it is ours");
+}
+
+/// Sends so many bytes one way and as many back.
+#[track_caller]
+fn pour(sidecar: &Sidecar, upstream: &TcpListener, length: usize) {
+    let mut client = begin(sidecar, "POST", "/api", &[&format!("Content-Length: {length}")], "");
+    let part = vec![b'x'; 1 << 20];
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let (mut server, _) = upstream.accept().expect("it is asked");
+            until(&mut server, "\r\n\r\n");
+            let taken = io::copy(&mut (&mut server).take(length as u64), &mut io::sink());
+            assert_eq!(taken.expect("all of it"), length as u64);
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
+            server.write_all(head.as_bytes()).expect("it takes them");
+            for _ in 0..length / part.len() {
+                server.write_all(&part).expect("it takes them");
+            }
+        });
+        for _ in 0..length / part.len() {
+            client.write_all(&part).expect("it takes them");
+        }
+        until(&mut client, "\r\n\r\n");
+        let came = io::copy(&mut client, &mut io::sink()).expect("all of it");
+        assert_eq!(came, length as u64);
+    });
+}
+
+#[test]
+fn a_gigabyte_each_way_leaves_little_in_memory() {
+    let upstream = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = format!("http://{}", upstream.local_addr().expect("an address"));
+    let field = Field::new(&config(&address, ""));
+    let sidecar = field.run();
+    // What is loaded with the first call is the program.
+    pour(&sidecar, &upstream, 1 << 20);
+    forget_peak(&sidecar);
+    let before = memory(&sidecar, "VmRSS:");
+    pour(&sidecar, &upstream, 1 << 30);
+    let grown = memory(&sidecar, "VmHWM:").saturating_sub(before);
+    assert!(grown < 8 << 10, "{grown} KiB more at most");
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! The life of a sidecar that takes calls.
 
-use std::time::Duration;
+use std::{net::TcpStream, sync::Arc, time::Duration};
 
-use super::{Line, ONE, begin, post, reply, with_handler};
-use crate::harness::{Answer, Field, Signal, Web};
+use super::{Gate, Line, ONE, begin, port, post, reply, with_handler};
+use crate::harness::{Answer, Field, Signal, Web, wait_until};
 
 const GOOD: &str = r#"{"records":[]}"#;
 
@@ -17,15 +17,22 @@ fn a_run_with_calls_alone_opens_no_queue() {
 
 #[test]
 fn what_is_in_flight_is_answered_before_the_end() {
-    let (field, handler, sidecar) = with_handler(ONE, |_| {
-        std::thread::sleep(Duration::from_millis(500));
+    let gate = Arc::new(Gate::default());
+    let shut = Arc::clone(&gate);
+    let (field, handler, sidecar) = with_handler(ONE, move |_| {
+        shut.pass();
         Answer::text("1")
     });
     let mut stream = begin(&sidecar, "POST", "/process-data", &[], GOOD);
     let mut line = Line::open(&field.path("calls.sock"));
     line.say(&format!(r#"{{"function":"processData","args":[{GOOD}]}}"#));
     handler.wait_for(2);
+    let address = port(&sidecar);
     sidecar.signal(Signal::SIGTERM);
+    wait_until("it takes nothing new", || {
+        TcpStream::connect(address).is_err().then_some(())
+    });
+    gate.open();
     let mut bytes = Vec::new();
     std::io::Read::read_to_end(&mut stream, &mut bytes).unwrap();
     assert_eq!(reply(&bytes).body, "1\n");

@@ -30,24 +30,32 @@ fn left(field: &Field, run: Sidecar, senders: Vec<Sender>, round: &mut Round) ->
     (accounts, Arrived::in_file(&field.path("out.jsonl")))
 }
 
+/// Leaves while senders of this kind send; every line that their sockets took has to be in the file, once.
+#[track_caller]
+fn all_that_was_sent_arrives(round: &mut Round, sender: impl Fn(&Field, &Sidecar, &str) -> Sender) {
+    let field = Field::new(TO_A_FILE);
+    let run = field.run();
+    let senders = (0..SENDERS).map(|number| sender(&field, &run, &format!("s{number}")));
+    let senders = senders.collect();
+    let (accounts, arrived) = left(&field, run, senders, round);
+    for account in &accounts {
+        assert_eq!(arrived.first_lines_of(account), account.sent, "of {}", account.source);
+    }
+    assert_eq!(arrived.repeated(), 0);
+}
+
+fn silent(stops: bool) -> Manners {
+    Manners { asks: false, stops }
+}
+
 /// Asked to leave: `run`, while senders on its Unix socket go on until they cannot.
 /// Holds: every line that a socket took is in the file, once.
 #[test]
 fn sigterm_loses_no_line_that_a_unix_socket_took() {
     rounds_of(4, 2, |round| {
-        let field = Field::new(TO_A_FILE);
-        let run = field.run();
-        let manners = Manners {
-            asks: false,
-            stops: false,
-        };
-        let sender = |number| Sender::unix(&field.path("s.sock"), &format!("s{number}"), manners);
-        let senders = (0..SENDERS).map(sender).collect();
-        let (accounts, arrived) = left(&field, run, senders, round);
-        for account in &accounts {
-            assert_eq!(arrived.first_lines_of(account), account.sent, "of {}", account.source);
-        }
-        assert_eq!(arrived.repeated(), 0);
+        all_that_was_sent_arrives(round, |field, _, source| {
+            Sender::unix(&field.path("s.sock"), source, silent(false))
+        });
     });
 }
 
@@ -56,19 +64,7 @@ fn sigterm_loses_no_line_that_a_unix_socket_took() {
 #[test]
 fn sigterm_loses_no_line_of_a_tcp_sender_that_stops_at_the_end_of_the_stream() {
     rounds_of(4, 2, |round| {
-        let field = Field::new(TO_A_FILE);
-        let run = field.run();
-        let manners = Manners {
-            asks: false,
-            stops: true,
-        };
-        let sender = |number| Sender::tcp(port(&run), &format!("s{number}"), manners);
-        let senders = (0..SENDERS).map(sender).collect();
-        let (accounts, arrived) = left(&field, run, senders, round);
-        for account in &accounts {
-            assert_eq!(arrived.first_lines_of(account), account.sent, "of {}", account.source);
-        }
-        assert_eq!(arrived.repeated(), 0);
+        all_that_was_sent_arrives(round, |_, run, source| Sender::tcp(port(run), source, silent(true)));
     });
 }
 
@@ -106,10 +102,9 @@ fn sigterm_tells_of_a_sender_that_does_not_stop() {
     rounds_of(2, 10, |round| {
         let field = Field::new(TO_A_FILE);
         let run = field.run();
-        let manners = |stops| Manners { asks: false, stops };
         let senders = vec![
-            Sender::tcp(port(&run), "goes-on", manners(false)),
-            Sender::tcp(port(&run), "stops", manners(true)),
+            Sender::tcp(port(&run), "goes-on", silent(false)),
+            Sender::tcp(port(&run), "stops", silent(true)),
         ];
         let log = field.path("log.0");
         let (accounts, arrived) = left(&field, run, senders, round);

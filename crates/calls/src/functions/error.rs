@@ -71,17 +71,9 @@ impl CallError {
     /// What it is for programs; a handler's own code is its own.
     pub(crate) fn code(&self) -> &str {
         match self {
-            Self::BadRequest { .. } => "bad_request",
-            Self::BadArguments { .. } => "bad_arguments",
-            Self::NotFound { .. } => "not_found",
-            Self::TooLarge { .. } => "too_large",
-            Self::Canceled => "canceled",
-            Self::Timeout { .. } => "timeout",
-            Self::Unavailable { .. } => "handler_unavailable",
-            Self::BadReply { .. } => "bad_reply",
             Self::Domain { code, tag, .. } => code.as_deref().unwrap_or_else(|| kind(tag)),
-            Self::Failed { code, .. } => code.as_deref().unwrap_or("internal"),
-            Self::BrokenContract { .. } => "internal",
+            Self::Failed { code: Some(code), .. } => code,
+            other => other.label(),
         }
     }
 
