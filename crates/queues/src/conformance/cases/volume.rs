@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use super::Case;
 use crate::{
     Consumer, Put, Queue, QueueError, Settle,
-    conformance::stage::{Ended, Halt, Stage, holds, same, text},
+    conformance::stage::{Ended, Stage, holds, same, text},
 };
 
 pub(super) const CASES: &[Case] = &[
@@ -120,6 +120,7 @@ async fn take_all(
     Ok(bodies)
 }
 
+/// Both consumers are driven by one task: how the machine shares its processors among threads decides nothing here.
 async fn fairly(stage: &Stage<'_>, queue: Arc<dyn Queue>) -> Ended {
     const MESSAGES: u16 = 1_000;
     stage.declare(&queue, &["work"]).await?;
@@ -131,29 +132,33 @@ async fn fairly(stage: &Stage<'_>, queue: Arc<dyn Queue>) -> Ended {
         .map(|number| Put::new("work", number.to_string()))
         .collect();
     stage.ok("put 1,000 messages", queue.put(puts)).await?;
-    let left = Arc::new(AtomicI64::new(i64::from(MESSAGES)));
-    let mut takers = JoinSet::new();
-    for consumer in [first, second] {
-        takers.spawn(take_all(consumer, 4, Arc::clone(&left)));
-    }
-    stage.begin("take 1,000 messages with two consumers");
-    let mut shares = Vec::new();
-    while let Some(taken) = takers.join_next().await {
-        let taken = stage
-            .ok("take 1,000 messages", async {
-                taken.unwrap_or(Err(QueueError::Closed))
-            })
-            .await?;
-        shares.push(taken.len());
-    }
-    let least = shares
-        .iter()
-        .copied()
-        .min()
-        .ok_or_else(|| Halt::broken("two consumers", "none"))?;
+    let left = AtomicI64::new(i64::from(MESSAGES));
+    let shares = stage
+        .ok("take 1,000 messages with two consumers", async {
+            tokio::try_join!(take_and_settle(first, &left), take_and_settle(second, &left))
+        })
+        .await?;
     holds(
         "at least 300 of 1,000 for each of two consumers",
-        least * 10 >= usize::from(MESSAGES) * 3,
+        shares.0.min(shares.1) * 10 >= usize::from(MESSAGES) * 3,
         || format!("{shares:?}"),
     )
+}
+
+/// Takes and settles one by one, with a turn for the other after each, until nobody has anything left to take, and says how many it took.
+async fn take_and_settle(mut consumer: Box<dyn Consumer>, left: &AtomicI64) -> Result<usize, QueueError> {
+    let mut took = 0;
+    while left.load(Ordering::SeqCst) > 0 {
+        tokio::select! {
+            taken = consumer.take() => {
+                taken?.settle(Settle::Done).await?;
+                left.fetch_sub(1, Ordering::SeqCst);
+                took += 1;
+                tokio::task::yield_now().await;
+            }
+            // The other may take the last ones.
+            () = tokio::time::sleep(std::time::Duration::from_millis(20)) => {}
+        }
+    }
+    Ok(took)
 }
