@@ -61,8 +61,8 @@ enum Way<'a> {
 
 impl Front {
     /// The routes of a configuration, which were checked.
-    pub(crate) fn new(service: Service, routes: &[Route], proxy: Option<&Proxy>) -> Self {
-        let ends = routes.iter().map(|route| End::new(route, proxy)).collect();
+    pub(crate) fn new(service: Service, routes: &[Route], proxy: &Proxy) -> Self {
+        let ends = routes.iter().map(|route| End::new(route, Some(proxy))).collect();
         let shared = Shared {
             service,
             routes: Routes::new(routes),
@@ -86,12 +86,13 @@ impl Front {
             }
             Way::Function(function) => service.answer_with(function, request).await,
             Way::Upstream(passage, route) => {
+                let entry = service.access_log().begin(&request);
                 let access = service.access();
                 if !access.admits(request.headers(), Some(&peer)) {
-                    return turn_away(&request);
+                    return entry.follow(turn_away(&request));
                 }
                 access.keep_token(request.headers_mut());
-                passage.call(request, &peer, &route.target(&uri)).await
+                entry.follow(passage.call(request, &peer, &route.target(&uri)).await)
             }
             Way::Nowhere => {
                 let what = format!("nothing has the path `{}`", uri.path());

@@ -11,6 +11,7 @@
 //! The one rule: a caller is never told that something is whole which is not. What fails before the head of an answer is an error
 //! in its place; what fails later breaks the connection.
 
+mod access_log;
 mod body;
 pub mod config;
 mod front;
@@ -31,7 +32,7 @@ pub use body::{Body, BodyError};
 pub use config::Calls;
 pub use functions::FunctionHandler;
 pub use listen::Peer;
-pub use plane::{ActorSeat, Parts, Plane, PlaneError};
+pub use plane::{ActorSeat, Change, Parts, Plane, PlaneError};
 
 /// Adds the string formats that the plane's schema names.
 pub fn formats(formats: &mut chassis::config::Formats) {

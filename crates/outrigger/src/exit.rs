@@ -186,6 +186,12 @@ fn calls_cure(error: &calls::PlaneError) -> Option<String> {
             source: ListenError::Certificate { .. },
         } => "name PEM files in `calls.tls.cert`, `calls.tls.key` and `calls.auth.client_ca`",
         calls::PlaneError::Listen { .. } | calls::PlaneError::Http { .. } => "write another address in `calls.listen`",
+        calls::PlaneError::Certificate { .. } => {
+            "start it again: the files that are named now are read anew by themselves"
+        }
+        calls::PlaneError::Uncompiled { .. } => {
+            "take it out of the folder, and declare functions as in `{ name: clean, handler: { socket: clean.sock } }`"
+        }
         calls::PlaneError::Proxy { .. } => "write other addresses in `calls.upstreams`",
         calls::PlaneError::Access { .. } => "name the file with the token in `calls.auth.token_file`",
         _ => return None,

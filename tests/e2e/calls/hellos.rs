@@ -24,14 +24,14 @@ fn serve(path: &Path) -> Arc<Mutex<Vec<String>>> {
     thread::spawn(move || {
         while let Ok((stream, _)) = listener.accept() {
             let notes = Arc::clone(&notes);
-            thread::spawn(move || exchange(stream, &notes));
+            thread::spawn(move || exchange(stream, HELLO, &notes));
         }
     });
     told
 }
 
-fn exchange(mut stream: UnixStream, notes: &Mutex<Vec<String>>) -> Option<()> {
-    frame(&mut stream, CONTROL, HELLO)?;
+fn exchange(mut stream: UnixStream, hello: &str, notes: &Mutex<Vec<String>>) -> Option<()> {
+    frame(&mut stream, CONTROL, hello)?;
     loop {
         let mut head = [0; 4];
         stream.read_exact(&mut head).ok()?;
@@ -99,4 +99,70 @@ fn a_function_without_arguments_of_its_own_has_those_of_the_hello() {
     assert_eq!(post(&sidecar, "/add-one", "true").status, 400);
     assert_eq!(post(&sidecar, "/add-one", "5").body, "7\n");
     wait_until("it was asked", || (told.lock().unwrap().last()? == "5").then_some(()));
+}
+
+#[test]
+fn handlers_that_come_into_a_folder_are_served_and_those_that_leave_are_not() {
+    let field = Field::new("calls: { listen: [ \"http://127.0.0.1:0\" ], functions: handlers }");
+    let sidecar = field.run();
+    // Nobody has promised that there is anything.
+    assert_eq!(post(&sidecar, "/add-one", "1").status, 404);
+    std::fs::create_dir(field.path("handlers")).expect("a folder");
+    field.write("handlers/notes.txt", "no handler");
+    serve(&field.path("handlers/sums.sock"));
+    let found = wait_until("the function is there", || {
+        let reply = post(&sidecar, "/add-one", "1");
+        (reply.status != 404).then_some(reply)
+    });
+    assert_eq!(found.body, "7\n");
+    // One whose handler has gone, and whose socket has not, is no reason to wait for more.
+    drop(UnixListener::bind(field.path("handlers/gone.sock")).expect("a socket"));
+    assert_eq!(post(&sidecar, "/nothing", "1").status, 404);
+    std::fs::remove_file(field.path("handlers/sums.sock")).expect("it is there");
+    wait_until("the function has gone", || {
+        (post(&sidecar, "/add-one", "1").status == 404).then_some(())
+    });
+    assert!(sidecar.is_ready());
+}
+
+#[test]
+fn a_file_in_a_folder_that_needs_a_compiler_is_an_error_at_the_start() {
+    let field = Field::new("calls: { listen: [ \"http://127.0.0.1:0\" ], functions: [ routes ] }");
+    std::fs::create_dir(field.path("routes")).expect("a folder");
+    field.write("routes/sum.ft", "");
+    let output = field.output(&["run"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(78), "{said}");
+    assert!(said.contains("no compiler in this build for"), "{said}");
+    assert!(said.contains("routes/sum.ft"), "{said}");
+}
+
+#[test]
+fn a_handler_that_comes_back_with_other_functions_is_served_with_those() {
+    let field =
+        Field::new("calls: { listen: [ \"http://127.0.0.1:0\" ], functions: [ { handler: { socket: h.sock } } ] }");
+    let path = field.path("h.sock");
+    let sidecar = field.start(&["run"], &[]);
+    let first = UnixListener::bind(&path).expect("a socket");
+    let (stream, _) = first.accept().expect("it is asked");
+    let ours = stream.try_clone().expect("a handle");
+    let answering = thread::spawn(move || exchange(stream, HELLO, &Mutex::default()));
+    sidecar.ready();
+    assert_eq!(post(&sidecar, "/add-one", "1").body, "7\n");
+    // It ends, with its connections.
+    drop(first);
+    std::fs::remove_file(&path).expect("it is there");
+    ours.shutdown(std::net::Shutdown::Both).expect("it can be shut");
+    answering.join().expect("no panic");
+    let second = UnixListener::bind(&path).expect("a socket");
+    thread::spawn(move || {
+        while let Ok((stream, _)) = second.accept() {
+            let hello = r#"{"hello":{"protocol":1,"functions":[{"name":"addTwo"}]}}"#;
+            thread::spawn(move || exchange(stream, hello, &Mutex::default()));
+        }
+    });
+    wait_until("the new function is there", || {
+        (post(&sidecar, "/add-two", "1").status == 200).then_some(())
+    });
+    assert_eq!(post(&sidecar, "/add-one", "1").status, 404);
 }

@@ -2,6 +2,7 @@
 
 mod access;
 mod actors;
+mod changes;
 mod examples;
 mod hellos;
 mod http;

@@ -83,12 +83,13 @@ fn what_is_wrong_is_told_all_at_once() {
         "calls:
   listen: [ \"https://127.0.0.1:0\" ]
   functions:
-    - forst/routes
     - { name: f, handler: {} }
     - { name: f, handler: { socket: a, http: \"http://h\" } }
     - { handler: { http: \"http://h\" } }
     - { name: g, handler: { socket: a }, input: stream, args: [ { name: x, schema: { type: strin } } ] }
     - { name: health, handler: { socket: a } }
+    - { name: g, package: other, handler: { socket: a } }
+  routes: [ { path: /g, function: g } ]
   auth: {}
   cors: { origins: [ \"*\" ], credentials: true }
 ",
@@ -98,10 +99,10 @@ fn what_is_wrong_is_told_all_at_once() {
     assert_eq!(output.status.code(), Some(78), "{said}");
     for word in [
         "has no certificate",
-        "no compiler for the `.ft` files in `forst/routes`",
         "the function has no handler",
         "several handlers: `socket`, `http`",
         "there are two functions `main/f`",
+        "`g` is in several packages",
         "this handler says no hello",
         "only an HTTP handler takes a stream",
         "is no JSON Schema",

@@ -36,6 +36,21 @@ pub struct Cors {
     pub max_age: Duration,
 }
 
+/// How each request and each call is told of in the log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum AccessLogFormat {
+    /// The common log format.
+    #[default]
+    Common,
+    /// The same, then where the client came from and what it is: `Referer` and `User-Agent`.
+    Combined,
+    /// An object, with the seconds that it took.
+    Json,
+    /// Not at all.
+    Off,
+}
+
 /// The certificate of `https://` addresses.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

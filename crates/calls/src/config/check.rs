@@ -19,14 +19,6 @@ impl Calls {
             let help = "write a size, or leave it out for `10MiB`";
             findings.error("body_limit", "no call has a body of 0 bytes", help);
         }
-        for folder in self.functions.folders() {
-            let message = format!(
-                "this build has no compiler for the `.ft` files in `{}`",
-                folder.display()
-            );
-            let help = "declare functions as in `{ name: clean, handler: { socket: clean.sock } }`";
-            findings.error("functions", message, help);
-        }
         for (index, function) in self.functions.declared() {
             let path = Path::from("functions").index(index);
             findings.within(path, |findings| self::function(function, findings));
@@ -44,6 +36,13 @@ impl Calls {
         })
     }
 
+    /// The packages that have a function of this name, where it names none itself.
+    fn packages_of(&self, function: &str) -> Vec<&str> {
+        let declared = self.functions.declared();
+        let same = declared.filter(|(_, declared)| declared.name.as_deref() == Some(function));
+        same.map(|(_, declared)| declared.package()).collect()
+    }
+
     fn check_routes(&self, findings: &mut Findings) {
         for (name, upstream) in &self.upstreams {
             findings.within(["upstreams", name], |findings| upstream.check(findings));
@@ -59,6 +58,12 @@ impl Calls {
                 if let Some(function) = route.function.as_ref().filter(|function| !self.may_have(function)) {
                     let help = "declare it below `calls.functions`";
                     findings.error("function", format!("there is no function `{function}`"), help);
+                }
+                if let Some(function) = &route.function
+                    && let [package, _, ..] = self.packages_of(function)[..]
+                {
+                    let help = format!("name one of them, as in `{package}/{function}`");
+                    findings.error("function", format!("`{function}` is in several packages"), help);
                 }
                 if !seen.insert((&route.path, &route.prefix, &route.host, &route.methods)) {
                     let help = "remove one of them, or give them other hosts or methods";

@@ -1,6 +1,9 @@
 //! What can be called, and whose work that is.
 
-use std::{num::NonZeroUsize, path::PathBuf};
+use std::{
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+};
 
 use chassis::config::Duration;
 use schemars::JsonSchema;
@@ -11,7 +14,8 @@ use serde_json::Value;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Functions {
-    /// A folder of `.ft` files; relative to the configuration's folder.
+    /// A folder: every Unix socket in it is a handler, whose functions are served while it is there; relative to the
+    /// configuration's folder.
     Folder(PathBuf),
     /// Several folders and functions.
     List(Vec<Entry>),
@@ -21,7 +25,8 @@ pub enum Functions {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Entry {
-    /// A folder of `.ft` files; relative to the configuration's folder.
+    /// A folder: every Unix socket in it is a handler, whose functions are served while it is there; relative to the
+    /// configuration's folder.
     Folder(PathBuf),
     /// A function, or, without a `name`, every function that its handler says it has.
     Function(Box<FunctionConfig>),
@@ -122,7 +127,7 @@ impl Default for Functions {
 }
 
 impl Functions {
-    /// The folders of `.ft` files.
+    /// The folders.
     pub fn folders(&self) -> impl Iterator<Item = &PathBuf> {
         let (one, list) = match self {
             Self::Folder(folder) => (Some(folder), [].as_slice()),
@@ -149,6 +154,26 @@ impl Functions {
 }
 
 impl FunctionConfig {
+    /// Every function of the handler that waits on a socket.
+    pub(crate) fn of_socket(socket: &Path) -> Self {
+        let handler = FunctionHandler {
+            socket: Some(socket.to_owned()),
+            ..FunctionHandler::default()
+        };
+        Self {
+            name: None,
+            package: None,
+            handler,
+            args: None,
+            result: None,
+            streaming: None,
+            input: None,
+            concurrency: sixteen(),
+            timeout: five_minutes(),
+            route: None,
+        }
+    }
+
     /// The package that it is in.
     pub fn package(&self) -> &str {
         self.package.as_deref().unwrap_or(PACKAGE)

@@ -31,15 +31,6 @@ pub enum Address {
 }
 
 impl Address {
-    /// Where HTTP is listened for; `None` where it is not spoken. Relative sockets are taken from `folder` on.
-    pub(crate) fn http(&self, folder: &Path) -> Option<listen::Address> {
-        match self {
-            Self::Http(listen::Address::Unix(path)) => Some(listen::Address::Unix(folder.join(path))),
-            Self::Http(address) => Some(address.clone()),
-            Self::Ipc(_) => None,
-        }
-    }
-
     /// Whether only this machine reaches it.
     pub fn is_local(&self) -> bool {
         match self {

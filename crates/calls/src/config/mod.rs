@@ -8,7 +8,7 @@ mod routes;
 mod share;
 mod upstreams;
 
-pub use access::{Auth, Cors, Tls};
+pub use access::{AccessLogFormat, Auth, Cors, Tls};
 pub(crate) use functions::PACKAGE;
 pub use functions::{Dialect, Entry, FunctionConfig, FunctionHandler, Functions, ParameterConfig, StreamInput};
 pub use listen::Address;
@@ -43,6 +43,8 @@ pub struct Calls {
     /// What a caller over HTTP has to show. Default nothing, which only an address of this machine alone allows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auth: Option<Auth>,
+    /// How each request and each call is told of in the log. Default `common`.
+    pub access_log: AccessLogFormat,
     /// The certificate of `https://` addresses. Default none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls>,
@@ -69,6 +71,7 @@ impl Default for Calls {
             functions: Functions::default(),
             cors: None,
             auth: None,
+            access_log: AccessLogFormat::default(),
             tls: None,
             allow_public: false,
             body_limit: ByteSize::mib(10),

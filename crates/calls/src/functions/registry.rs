@@ -2,14 +2,22 @@
 //!
 //! Handlers are asked what they have until each has answered; one that is called before that is asked then.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
 use chassis::lifecycle::{Component, Drain};
+use futures_util::future::join_all;
+use tokio::{task::spawn_blocking, time::timeout};
 use tracing::debug;
 
-use super::{CallError, Caller, Function, Source, Table, table::Named};
-use crate::telemetry::Telemetry;
+use super::{CallError, Caller, Catalog, Function, Source, Table, table::Named};
+use crate::{access_log::AccessLog, telemetry::Telemetry};
 
 /// All functions that can be called; a cheap handle, clones share one table.
 #[derive(Debug, Clone)]
@@ -19,9 +27,22 @@ pub(crate) struct Registry {
 
 #[derive(Debug)]
 struct Shared {
-    sources: Vec<Arc<Source>>,
+    catalog: Mutex<Catalog>,
     table: ArcSwap<Table>,
     telemetry: Telemetry,
+    access_log: AccessLog,
+    /// Catalogs that have been in use, this one too.
+    generation: AtomicU64,
+    /// Changes that are being prepared.
+    changes: AtomicU64,
+}
+
+/// Another catalog, whose new handlers have been asked what they have; dropped, it changes nothing.
+#[derive(Debug)]
+pub(crate) struct Change {
+    shared: Arc<Shared>,
+    catalog: Option<Catalog>,
+    sources: Vec<Arc<Source>>,
 }
 
 /// What stands at a path.
@@ -35,16 +56,51 @@ pub(crate) enum Found {
 
 impl Registry {
     /// The functions that are known without asking anybody.
-    pub(crate) fn new(sources: Vec<Source>, telemetry: Telemetry) -> Self {
-        let sources: Vec<Arc<Source>> = sources.into_iter().map(Arc::new).collect();
-        let table = Table::new(&sources, &Table::default(), &telemetry);
+    pub(crate) fn new(catalog: Catalog, telemetry: Telemetry, access_log: AccessLog) -> Self {
+        let table = Table::new(catalog.sources(&[]), &Table::default(), &telemetry);
         Self {
             shared: Arc::new(Shared {
-                sources,
+                catalog: Mutex::new(catalog),
                 table: ArcSwap::from_pointee(table),
                 telemetry,
+                access_log,
+                generation: AtomicU64::new(1),
+                changes: AtomicU64::new(0),
             }),
         }
+    }
+
+    /// Makes ready for another catalog: handlers that are new are asked what they have, for a few seconds at most, so that nothing
+    /// is missing once it is in use. Until then everything is served as before.
+    ///
+    /// # Cancellation
+    /// Dropping the future changes nothing.
+    pub(crate) async fn prepare(&self, catalog: Catalog) -> Change {
+        self.shared.changes.fetch_add(1, Ordering::SeqCst);
+        let before = self.table();
+        let catalog = catalog.keeping(before.sources());
+        let change = Change {
+            shared: Arc::clone(&self.shared),
+            sources: catalog.sources(before.sources()),
+            catalog: Some(catalog),
+        };
+        let fresh = change.sources.iter().filter(|source| source.is_unheard());
+        let asked = join_all(fresh.map(|source| source.ask()));
+        if timeout(ASKING, asked).await.is_err() {
+            debug!("some handlers have not said what they have, going on without");
+        }
+        change
+    }
+
+    /// The number of the catalog in use where another is being prepared.
+    pub(crate) fn reloading(&self) -> Option<u64> {
+        let is_reloading = self.shared.changes.load(Ordering::SeqCst) > 0;
+        is_reloading.then(|| self.shared.generation.load(Ordering::SeqCst))
+    }
+
+    /// Where calls are told of.
+    pub(crate) fn access_log(&self) -> &AccessLog {
+        &self.shared.access_log
     }
 
     /// The table as it is now.
@@ -100,33 +156,33 @@ impl Registry {
         self.named(Some(&function.package), &function.name)
     }
 
-    /// Asks handlers what they have until the drain begins; `component` is ready when each of them has answered.
+    /// Looks who is in the folders, and asks handlers what they have, until the drain begins; `component` is ready when each handler
+    /// that the configuration names has answered.
     pub(crate) async fn follow(self, component: Component, drain: Drain) {
         loop {
-            let mut waiting = Vec::new();
-            for source in &self.shared.sources {
-                if source.is_unheard() || source.is_nameless() {
-                    let asked = tokio::select! {
-                        biased;
-                        () = drain.begun() => return,
-                        asked = self.ask(source) => asked,
-                    };
-                    if let Err(error) = asked {
-                        debug!(%error, "a handler has not said what it has, asking again");
-                        waiting.push(error.to_string());
-                    }
+            let round = async {
+                self.look().await;
+                let table = self.table();
+                let changing = table.sources().iter().filter(|source| source.may_change());
+                join_all(changing.map(|source| self.ask(source))).await
+            };
+            let asked = tokio::select! {
+                biased;
+                () = drain.begun() => return,
+                asked = round => asked,
+            };
+            let mut is_complete = true;
+            for error in asked.into_iter().filter_map(Result::err) {
+                debug!(%error, "a handler has not said what it has, asking again");
+                if is_complete && self.is_unsure() {
+                    component.not_ready(error.to_string());
                 }
+                is_complete = false;
             }
-            let is_waiting = self
-                .shared
-                .sources
-                .iter()
-                .any(|source| source.is_nameless() && source.is_unheard());
-            match waiting.first() {
-                Some(why) if is_waiting => component.not_ready(why.clone()),
-                _ => component.ready(),
+            if !self.is_unsure() {
+                component.ready();
             }
-            let pause = if waiting.is_empty() { LOOK } else { AGAIN };
+            let pause = if is_complete { LOOK } else { AGAIN };
             tokio::select! {
                 () = drain.begun() => return,
                 () = tokio::time::sleep(pause) => {}
@@ -134,21 +190,69 @@ impl Registry {
         }
     }
 
+    /// Takes up handlers that have come into the folders, and lets go of those that have left.
+    async fn look(&self) {
+        let shared = Arc::clone(&self.shared);
+        if shared.catalog().folders.is_empty() {
+            return;
+        }
+        let looked = spawn_blocking(move || {
+            let catalog = shared.catalog();
+            let before = shared.table.load();
+            let now = catalog.sources(before.sources());
+            let is_same = now.len() == before.sources().len()
+                && now
+                    .iter()
+                    .zip(before.sources())
+                    .all(|(now, before)| Arc::ptr_eq(now, before));
+            if !is_same {
+                shared.renew(|_| now.clone());
+            }
+        });
+        if let Err(error) = looked.await {
+            debug!(%error, "the folders were not looked into");
+        }
+    }
+
     async fn ask(&self, source: &Source) -> Result<(), handlers::HandlerError> {
         if source.ask().await? {
-            let shared = &self.shared;
             // Whoever comes second sees what both have heard.
-            shared
-                .table
-                .rcu(|before| Table::new(&shared.sources, before, &shared.telemetry));
+            self.shared.renew(|before| before.sources().to_vec());
         }
         Ok(())
     }
 
     /// Whether there may be functions that nobody has told of yet.
     fn is_unsure(&self) -> bool {
-        let mut nameless = self.shared.sources.iter().filter(|source| source.is_nameless());
-        nameless.any(|source| source.is_unheard())
+        self.table().sources().iter().any(|source| source.is_awaited())
+    }
+}
+
+impl Change {
+    /// Puts it in the place of the catalog in use.
+    pub(crate) fn apply(mut self) {
+        let Some(catalog) = self.catalog.take() else { return };
+        let mut current = self.shared.catalog();
+        *current = catalog;
+        self.shared.renew(|_| self.sources.clone());
+        self.shared.generation.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+impl Drop for Change {
+    fn drop(&mut self) {
+        self.shared.changes.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Shared {
+    fn catalog(&self) -> MutexGuard<'_, Catalog> {
+        self.catalog.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn renew(&self, sources: impl Fn(&Table) -> Vec<Arc<Source>>) {
+        self.table
+            .rcu(|before| Table::new(sources(before), before, &self.telemetry));
     }
 }
 
@@ -156,3 +260,5 @@ impl Registry {
 const LOOK: Duration = Duration::from_secs(2);
 /// Before a handler that was not there is asked again.
 const AGAIN: Duration = Duration::from_millis(200);
+/// How long new handlers are waited for before a changed configuration is in use.
+const ASKING: Duration = Duration::from_secs(5);

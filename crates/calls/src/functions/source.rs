@@ -1,8 +1,12 @@
-//! Where functions come from: one entry of the configuration, its handler, and what that has said of itself.
+//! Where functions come from: one entry of the configuration or one socket in a folder, its handler, and what that has said of
+//! itself.
 
 use std::{
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use handlers::{Dialect, Handler, HandlerError, HttpHandler, HttpOptions, Pool, SocketHandler, SocketOptions};
@@ -10,11 +14,14 @@ use wire::{Hello, Input};
 
 use crate::config::{self, FunctionConfig};
 
-/// One entry of the configuration.
+/// One entry of the configuration, or one socket in a folder.
 #[derive(Debug)]
 pub(crate) struct Source {
     pub(crate) config: FunctionConfig,
     pub(crate) target: Target,
+    /// Whether it was found in a folder: nobody has promised that there is a handler.
+    is_found: bool,
+    was_asked: AtomicBool,
     heard: Mutex<Heard>,
 }
 
@@ -79,8 +86,24 @@ impl Source {
         Some(Self {
             config: config.clone(),
             target,
+            is_found: false,
+            was_asked: AtomicBool::new(false),
             heard: Mutex::default(),
         })
+    }
+
+    /// The handler of a socket in a folder, with nobody asked yet.
+    pub(crate) fn found(socket: &Path) -> Option<Self> {
+        let source = Self::new(&FunctionConfig::of_socket(socket), Path::new(""), |_| None)?;
+        Some(Self {
+            is_found: true,
+            ..source
+        })
+    }
+
+    /// Whether this and another are made of the same words.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        self.is_found == other.is_found && self.config == other.config
     }
 
     /// Whether its handler has something to say that is not known yet.
@@ -93,6 +116,19 @@ impl Source {
         self.config.name.is_none()
     }
 
+    /// Whether its handler may say something else than it did: it is asked again and again.
+    pub(super) fn may_change(&self) -> bool {
+        // One without a hello may serve a single connection.
+        self.may_say() && (self.is_nameless() || !matches!(self.heard(), Heard::Silence))
+    }
+
+    /// Whether functions that nobody knows yet may be its: its handler has said nothing so far. Of a socket that was found nothing is
+    /// expected any more once nobody has answered on it.
+    pub(super) fn is_awaited(&self) -> bool {
+        let is_given_up = self.is_found && self.was_asked.load(Ordering::Relaxed);
+        self.is_nameless() && self.is_unheard() && !is_given_up
+    }
+
     pub(super) fn heard(&self) -> Heard {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -103,10 +139,12 @@ impl Source {
     /// Dropping the future changes nothing.
     pub(super) async fn ask(&self) -> Result<bool, HandlerError> {
         let hello = match &self.target {
-            Target::Socket(handler) => handler.greet().await?,
-            Target::Http(_) => None,
-            Target::Actor { pool, .. } => pool.greet().await?,
+            Target::Socket(handler) => handler.greet().await,
+            Target::Http(_) => Ok(None),
+            Target::Actor { pool, .. } => pool.greet().await,
         };
+        self.was_asked.store(true, Ordering::Relaxed);
+        let hello = hello?;
         let heard = hello.map_or(Heard::Silence, Heard::Hello);
         let mut before = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         let is_news = match (&*before, &heard) {

@@ -1,4 +1,4 @@
-//! All functions of the moment, made of the configuration and of what handlers have said. Pure.
+//! All functions of the moment, made of where they come from and of what handlers have said. Pure.
 
 use std::{
     collections::{BTreeMap, HashMap, btree_map::Entry},
@@ -14,6 +14,8 @@ use crate::{config::PACKAGE, telemetry::Telemetry};
 /// All functions of the moment.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
+    /// Where the functions come from; the first ones win.
+    sources: Vec<Arc<Source>>,
     /// By package and name.
     functions: BTreeMap<(String, String), Arc<Function>>,
     paths: HashMap<String, Arc<Function>>,
@@ -30,9 +32,9 @@ pub(super) enum Named<'t> {
 
 impl Table {
     /// Makes the table. Functions that stood in `before` keep their places: calls under way still count.
-    pub(super) fn new(sources: &[Arc<Source>], before: &Self, telemetry: &Telemetry) -> Self {
+    pub(super) fn new(sources: Vec<Arc<Source>>, before: &Self, telemetry: &Telemetry) -> Self {
         let mut found = BTreeMap::new();
-        for source in sources {
+        for source in &sources {
             for mut function in functions_of(source, telemetry) {
                 let key = (function.package.clone(), function.name.clone());
                 if let Some(known) = before
@@ -78,7 +80,16 @@ impl Table {
             }
             functions.insert(key, function);
         }
-        Self { functions, paths }
+        Self {
+            sources,
+            functions,
+            paths,
+        }
+    }
+
+    /// Where its functions come from.
+    pub(super) fn sources(&self) -> &[Arc<Source>] {
+        &self.sources
     }
 
     /// All functions, by package and name.

@@ -26,6 +26,10 @@ pub(super) struct Envelope<'e> {
     code: Option<&'e str>,
     #[serde(skip_serializing_if = "<[Flaw]>::is_empty")]
     errors: &'e [Flaw],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reloading: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    generation: Option<u64>,
 }
 
 impl<'e> Envelope<'e> {
@@ -35,6 +39,15 @@ impl<'e> Envelope<'e> {
             success: true,
             output: Some(text.into()),
             ..Self::default()
+        }
+    }
+
+    /// The server is there; `reloading` is the number of the functions in use while others are being made ready.
+    pub(super) fn healthy(reloading: Option<u64>) -> Self {
+        Self {
+            reloading: reloading.map(|_| true),
+            generation: reloading,
+            ..Self::output("outrigger is healthy")
         }
     }
 

@@ -10,7 +10,6 @@
 mod access;
 mod cors;
 mod envelope;
-mod log;
 mod media;
 mod refusal;
 mod service;
@@ -20,6 +19,5 @@ pub use access::{Access, AccessError};
 pub use service::{About, Service};
 
 pub(crate) use cors::{CrossOrigin, asks_before};
-pub(crate) use log::log_call;
 pub(crate) use refusal::Refusal;
 pub(crate) use service::turn_away;

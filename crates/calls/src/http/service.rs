@@ -15,13 +15,13 @@ use wire::{Json, TraceContext};
 use super::{
     Access, CrossOrigin,
     envelope::Envelope,
-    log::Entry,
     media,
     refusal::Refusal,
     stream::{self, Form},
 };
 use crate::{
     Body, BodyError,
+    access_log::AccessLog,
     functions::{Args, CallError, Caller, Event, Found, Function, Path, Registry, Wanted, declarations, listing},
     listen::Peer,
     reply,
@@ -83,6 +83,11 @@ impl Service {
         &self.shared.access
     }
 
+    /// Where requests are told of, for those who stand beside the functions.
+    pub(crate) fn access_log(&self) -> &AccessLog {
+        self.shared.registry.access_log()
+    }
+
     /// Answers a request by its path.
     ///
     /// # Cancellation
@@ -140,7 +145,7 @@ impl Service {
         F: Future<Output = Result<Response<Body>, Refusal>>,
     {
         let shared = &*self.shared;
-        let entry = Entry::new(&request);
+        let entry = self.access_log().begin(&request);
         let method = request.method().clone();
         let asked = shared.cors.as_ref().map(|cors| (cors, request.headers().clone()));
         let preflight = asked
@@ -166,7 +171,7 @@ impl Service {
         if let Some((cors, headers)) = asked.filter(|_| !is_preflight) {
             cors.mark(&headers, response.headers_mut());
         }
-        finished(entry, &method, response)
+        entry.follow(finished(&method, response))
     }
 
     async fn by_path<B>(&self, request: Request<B>) -> Result<Response<Body>, Refusal>
@@ -224,7 +229,7 @@ impl Service {
             }),
             Path::Functions => Envelope::result(&listing(&table)),
             Path::Types => Envelope::output(declarations(&table)),
-            Path::Health | Path::Invoke => Envelope::output("outrigger is healthy"),
+            Path::Health | Path::Invoke => Envelope::healthy(self.shared.registry.reloading()),
         };
         reply::line(&envelope)
     }
@@ -313,8 +318,7 @@ impl Service {
 
 /// Tells somebody who may not call an upstream so; browsers are told nothing.
 pub(crate) fn turn_away<B>(request: &Request<B>) -> Response<Body> {
-    let response = Refusal::Unauthorized.into_response(StatusCode::OK);
-    finished(Entry::new(request), request.method(), response)
+    finished(request.method(), Refusal::Unauthorized.into_response(StatusCode::OK))
 }
 
 /// A request that has to be a POST.
@@ -389,15 +393,15 @@ pub(super) fn json(status: StatusCode, text: impl Into<Bytes>) -> Response<Body>
     response
 }
 
-/// What every answer of the server has, and its line in the log.
-fn finished(entry: Entry, method: &Method, mut response: Response<Body>) -> Response<Body> {
+/// What every answer of the server has.
+fn finished(method: &Method, mut response: Response<Body>) -> Response<Body> {
     response
         .headers_mut()
         .insert("x-forst-contract-version", HeaderValue::from_static(CONTRACT));
     if *method == Method::HEAD {
         response = without_body(response);
     }
-    entry.follow(response)
+    response
 }
 
 /// The head alone, as it would be with the body.

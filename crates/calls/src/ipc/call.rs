@@ -15,10 +15,7 @@ use super::{
     request::{Id, Key, Wish},
     turns::Turn,
 };
-use crate::{
-    functions::{CallError, Caller, Event, Registry, Wanted},
-    http::log_call,
-};
+use crate::functions::{CallError, Caller, Event, Registry, Wanted};
 
 /// The calls of a connection that have a name.
 pub(super) type InFlight = Arc<Mutex<HashMap<Key, CancellationToken>>>;
@@ -31,6 +28,7 @@ pub(super) struct Job {
     /// Whether its name is among the calls in flight.
     pub(super) taken_back: Option<CancellationToken>,
     pub(super) in_flight: InFlight,
+    pub(super) registry: Registry,
     pub(super) out: mpsc::Sender<Bytes>,
 }
 
@@ -39,7 +37,7 @@ impl Job {
     ///
     /// # Cancellation
     /// Dropping the future ends the call.
-    pub(super) async fn carry_out(mut self, wish: Wish, registry: Registry) {
+    pub(super) async fn carry_out(mut self, wish: Wish) {
         let manner = if wish.streaming {
             Manner::Streamed
         } else {
@@ -59,7 +57,7 @@ impl Job {
         let end = tokio::select! {
             biased;
             () = canceled => Err(CallError::Canceled),
-            end = self.work(wish, &registry) => end,
+            end = self.work(wish) => end,
         };
         self.answer(&end, manner, &name).await;
     }
@@ -69,13 +67,13 @@ impl Job {
         self.answer(&Err(error), Manner::Whole, "-").await;
     }
 
-    async fn work(&mut self, wish: Wish, registry: &Registry) -> Result<Json, CallError> {
+    async fn work(&mut self, wish: Wish) -> Result<Json, CallError> {
         let caller = Caller {
             way: "ipc",
             trace: None,
         };
-        let function = registry.named(wish.package.as_deref(), &wish.function)?;
-        let function = registry.sure(function, &caller).await?;
+        let function = self.registry.named(wish.package.as_deref(), &wish.function)?;
+        let function = self.registry.sure(function, &caller).await?;
         if !wish.streaming {
             return function.call(&wish.args, &caller, Wanted::ResultAlone)?.result().await;
         }
@@ -101,7 +99,7 @@ impl Job {
         }
         let line = answer::end(self.id.as_ref(), end, manner);
         let code = end.as_ref().err().map_or("ok", CallError::code);
-        log_call(name, code, line.len());
+        self.registry.access_log().call(name, code, line.len());
         self.send(line).await;
     }
 

@@ -141,7 +141,7 @@ impl Connection<'_> {
             taken_back = Some(token);
         }
         let job = self.job(wish.id.clone(), taken_back);
-        self.jobs.push(Box::pin(job.carry_out(wish, self.registry.clone())));
+        self.jobs.push(Box::pin(job.carry_out(wish)));
     }
 
     fn refuse(&mut self, id: Option<Id>, error: CallError) {
@@ -155,6 +155,7 @@ impl Connection<'_> {
             id,
             taken_back,
             in_flight: InFlight::clone(&self.in_flight),
+            registry: self.registry.clone(),
             out: self.out.clone(),
         }
     }

@@ -1,6 +1,14 @@
 //! Takes connections on one socket.
 
-use std::{io, path::Path, time::Duration};
+use std::{
+    io,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use chassis::{
     lifecycle::Drain,
@@ -17,22 +25,21 @@ use crate::functions::Registry;
 pub(crate) struct Listener {
     socket: UnixListener,
     _file: SocketFile,
-    limit: usize,
 }
 
 impl Listener {
-    /// Binds a socket for this user alone; an object on it has at most `limit` bytes.
-    pub(crate) fn new(path: &Path, limit: usize) -> io::Result<Self> {
+    /// Binds a socket for this user alone.
+    pub(crate) fn new(path: &Path) -> io::Result<Self> {
         let (listener, file) = bind_unix(path)?;
         Ok(Self {
             socket: listener,
             _file: file,
-            limit,
         })
     }
 
-    /// Serves until the drain begins; connections end when what they have in flight is answered.
-    pub(crate) async fn run(self, registry: Registry, drain: Drain) {
+    /// Serves until the drain begins; connections end when what they have in flight is answered. An object of a new connection has
+    /// at most `limit` bytes.
+    pub(crate) async fn run(self, registry: Registry, limit: Arc<AtomicUsize>, drain: Drain) {
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -41,7 +48,8 @@ impl Listener {
             };
             match accepted {
                 Ok((stream, _)) => {
-                    let (registry, ending, limit) = (registry.clone(), drain.clone(), self.limit);
+                    let (registry, ending) = (registry.clone(), drain.clone());
+                    let limit = limit.load(Ordering::Relaxed);
                     drain.spawn("ipc connection", async move {
                         connection::serve(stream, &registry, limit, &ending).await;
                     });

@@ -42,6 +42,14 @@ impl Address {
             Self::Unix(_) => false,
         }
     }
+
+    /// The same address, with the path of a socket taken from `folder` on.
+    pub(crate) fn within(&self, folder: &std::path::Path) -> Self {
+        match self {
+            Self::Unix(path) => Self::Unix(folder.join(path)),
+            Self::Tcp { .. } => self.clone(),
+        }
+    }
 }
 
 impl FromStr for Address {

@@ -1,11 +1,8 @@
 //! What the proxy counts of itself.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use chassis::{
-    guard::{Breaker, BreakerState},
-    telemetry::Metrics as Registry,
-};
+use chassis::{guard::BreakerState, telemetry::Metrics as Registry};
 use http::StatusCode;
 use prometheus_client::{
     collector::Collector,
@@ -18,6 +15,8 @@ use prometheus_client::{
     },
     registry::Unit,
 };
+
+use super::roster::Roster;
 
 /// The metrics of the proxy; a cheap handle.
 #[derive(Debug, Clone)]
@@ -177,16 +176,13 @@ impl PassageMetrics {
 /// The state of every breaker, asked at each scrape: an open one becomes half-open by time alone.
 #[derive(Debug)]
 pub(super) struct BreakerStates {
-    breakers: Vec<(OfAddress, Breaker)>,
+    roster: Arc<Roster>,
 }
 
 impl BreakerStates {
-    /// Those of these upstreams, addresses and breakers.
-    pub(super) fn new(breakers: impl Iterator<Item = (String, String, Breaker)>) -> Self {
-        let labelled = |(upstream, url, breaker)| (OfAddress { upstream, url }, breaker);
-        Self {
-            breakers: breakers.map(labelled).collect(),
-        }
+    /// Those of all upstreams that are alive.
+    pub(super) fn new(roster: Arc<Roster>) -> Self {
+        Self { roster }
     }
 }
 
@@ -199,13 +195,21 @@ impl Collector for BreakerStates {
             None,
             gauge.metric_type(),
         )?;
-        for (label, breaker) in &self.breakers {
+        let mut told = HashSet::new();
+        for (upstream, origin) in self.roster.origins() {
+            let Some(breaker) = &origin.breaker else { continue };
+            let (upstream, url) = (upstream.to_string(), origin.address.to_string());
+            let label = OfAddress { upstream, url };
+            // An older configuration may have had the same address.
+            if !told.insert(label.clone()) {
+                continue;
+            }
             let state = match breaker.state() {
                 BreakerState::Closed => 0_i64,
                 BreakerState::HalfOpen => 1,
                 BreakerState::Open { .. } => 2,
             };
-            ConstGauge::new(state).encode(family.encode_family(label)?)?;
+            ConstGauge::new(state).encode(family.encode_family(&label)?)?;
         }
         Ok(())
     }

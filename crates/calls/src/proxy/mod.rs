@@ -27,6 +27,7 @@ mod outgoing;
 mod passage;
 mod pool;
 mod request;
+mod roster;
 mod tunnel;
 mod upload;
 mod upstream;

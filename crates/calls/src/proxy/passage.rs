@@ -7,6 +7,7 @@ use chassis::{
     telemetry::{Metrics as Registry, traces::Tracer},
 };
 use http::{Method, Request, Response, Version, uri::PathAndQuery};
+use serde_json::{Value, json};
 use tokio::time::Instant;
 use tracing::debug;
 use wire::TraceId;
@@ -20,6 +21,7 @@ use super::{
     headers::asks_for_websocket,
     metrics::{BreakerStates, Metrics, PassageMetrics},
     request,
+    roster::Roster,
     upstream::{Origin, Upstream},
 };
 use crate::{
@@ -28,10 +30,11 @@ use crate::{
     listen::Peer,
 };
 
-/// All upstreams; made once.
+/// All upstreams of a configuration.
 #[derive(Debug)]
 pub struct Proxy {
-    upstreams: BTreeMap<String, Arc<Upstream>>,
+    upstreams: BTreeMap<String, (config::Upstream, Arc<Upstream>)>,
+    roster: Arc<Roster>,
     shared: Arc<Shared>,
     metrics: Metrics,
 }
@@ -94,38 +97,66 @@ const SWEEP: Duration = Duration::from_secs(5);
 impl Proxy {
     /// Connects to nothing yet.
     pub fn new(upstreams: &BTreeMap<String, config::Upstream>, parts: ProxyParts) -> Result<Self, ProxyError> {
-        let mut all = BTreeMap::new();
-        for (name, config) in upstreams {
-            let origins = origins(name, config)?;
-            all.insert(name.clone(), Arc::new(Upstream::new(name, config, origins)));
-        }
-        let breakers = all.values().flat_map(|upstream| {
-            let of = |origin: &Arc<Origin>| {
-                let breaker = origin.breaker.clone()?;
-                Some((upstream.name.to_string(), origin.address.to_string(), breaker))
-            };
-            upstream.origins.iter().filter_map(of).collect::<Vec<_>>()
-        });
-        parts.metrics.collect(Box::new(BreakerStates::new(breakers)));
-        let pools: Vec<Arc<Origin>> = all
-            .values()
-            .flat_map(|upstream| upstream.origins.iter().cloned())
-            .collect();
-        parts.drain.spawn("proxy pools", sweep(pools, parts.drain.clone()));
-        Ok(Self {
-            upstreams: all,
+        let roster = Arc::new(Roster::default());
+        parts.metrics.collect(Box::new(BreakerStates::new(Arc::clone(&roster))));
+        parts
+            .drain
+            .spawn("proxy pools", sweep(Arc::clone(&roster), parts.drain.clone()));
+        let nobody = Self {
+            upstreams: BTreeMap::new(),
+            roster,
             metrics: Metrics::new(&parts.metrics),
             shared: Arc::new(Shared {
-                trusted: parts.trusted,
+                trusted: parts.trusted.clone(),
                 tracer: parts.tracer,
                 drain: parts.drain,
             }),
+        };
+        nobody.renewed(upstreams, parts.trusted)
+    }
+
+    /// The proxy of another configuration. Upstreams of which it says the same are the same: their connections, their breakers and
+    /// their retry budgets stay.
+    pub fn renewed(
+        &self,
+        upstreams: &BTreeMap<String, config::Upstream>,
+        trusted: TrustedProxies,
+    ) -> Result<Self, ProxyError> {
+        let mut all = BTreeMap::new();
+        for (name, config) in upstreams {
+            let known = self.upstreams.get(name).filter(|(known, _)| known == config);
+            let upstream = if let Some((_, upstream)) = known {
+                Arc::clone(upstream)
+            } else {
+                let upstream = Arc::new(Upstream::new(name, config, origins(name, config)?));
+                self.roster.add(&upstream);
+                upstream
+            };
+            all.insert(name.clone(), (config.clone(), upstream));
+        }
+        Ok(Self {
+            upstreams: all,
+            roster: Arc::clone(&self.roster),
+            metrics: self.metrics.clone(),
+            shared: Arc::new(Shared {
+                trusted,
+                tracer: self.shared.tracer.clone(),
+                drain: self.shared.drain.clone(),
+            }),
+        })
+    }
+
+    /// What is said of each upstream: its addresses, the state of their breakers, and calls under way.
+    pub(crate) fn status(&self) -> impl Iterator<Item = Value> + '_ {
+        self.upstreams.iter().map(|(name, (_, upstream))| {
+            let urls: Vec<Value> = upstream.origins.iter().map(|origin| origin.status()).collect();
+            json!({ "kind": "upstream", "name": name, "urls": urls })
         })
     }
 
     /// The way to an upstream, for a route that is called so in metrics and spans; `None` where there is no such upstream.
     pub fn passage(&self, route: &str, upstream: &str) -> Option<Passage> {
-        let found = self.upstreams.get(upstream)?;
+        let (_, found) = self.upstreams.get(upstream)?;
         Some(Passage {
             upstream: Arc::clone(found),
             shared: Arc::clone(&self.shared),
@@ -205,14 +236,14 @@ fn origins(name: &str, config: &config::Upstream) -> Result<Vec<Arc<Origin>>, Pr
 }
 
 /// Closes connections that nobody uses, until the drain begins.
-async fn sweep(origins: Vec<Arc<Origin>>, drain: Drain) {
+async fn sweep(roster: Arc<Roster>, drain: Drain) {
     loop {
         tokio::select! {
             () = drain.begun() => break,
-            () = tokio::time::sleep(SWEEP) => origins.iter().for_each(|origin| origin.pool.sweep()),
+            () = tokio::time::sleep(SWEEP) => roster.origins().for_each(|(_, origin)| origin.pool.sweep()),
         }
     }
-    for origin in &origins {
+    for (_, origin) in roster.origins() {
         origin.pool.clear();
     }
 }

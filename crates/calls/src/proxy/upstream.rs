@@ -9,7 +9,8 @@ use std::{
     time::Duration,
 };
 
-use chassis::guard::{Backoff, Breaker, Trial};
+use chassis::guard::{Backoff, Breaker, BreakerState, Trial};
+use serde_json::{Value, json};
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
@@ -157,6 +158,20 @@ impl Origin {
         matches!(address.place, Place::Tcp { is_encrypted: true, .. })
     }
 
+    /// What is said of it.
+    pub(super) fn status(&self) -> Value {
+        let breaker = self.breaker.as_ref().map(|breaker| match breaker.state() {
+            BreakerState::Closed => "closed",
+            BreakerState::HalfOpen => "half_open",
+            BreakerState::Open { .. } => "open",
+        });
+        json!({
+            "url": self.address.to_string(),
+            "breaker": breaker,
+            "pending": self.pending.load(Ordering::Relaxed),
+        })
+    }
+
     fn admit(self: &Arc<Self>, index: usize) -> Result<Chosen, Duration> {
         let trial = self
             .breaker
@@ -178,7 +193,7 @@ impl Chosen {
     /// wait for it.
     pub(super) fn answered(&mut self) {
         let breaker = self.origin.breaker.as_ref();
-        if breaker.is_some_and(|breaker| breaker.state() != chassis::guard::BreakerState::Closed) {
+        if breaker.is_some_and(|breaker| breaker.state() != BreakerState::Closed) {
             self.finished();
         }
     }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 use calls::{About, ActorSeat, Calls, Parts, Plane};
 use chassis::{
     config::Loaded,
-    lifecycle::{Component, Drain},
+    lifecycle::Drain,
     telemetry::{Metrics, traces::Tracer},
 };
 
@@ -17,8 +17,8 @@ pub fn plane(
     config: &Calls,
     loaded: &Loaded<Root>,
     served: &[Served<'_>],
-    (metrics, tracer): (&Metrics, Tracer),
-    drain: &Drain,
+    environment: &BTreeMap<String, String>,
+    (metrics, tracer, drain): (&Metrics, Tracer, &Drain),
 ) -> anyhow::Result<Plane> {
     let seats = served.iter().map(|actor| {
         let seat = ActorSeat {
@@ -27,8 +27,10 @@ pub fn plane(
         };
         (actor.name.to_owned(), seat)
     });
+    let runtime = environment.get("XDG_RUNTIME_DIR").filter(|folder| !folder.is_empty());
     let parts = Parts {
         folder: &loaded.folder,
+        runtime: runtime.map(Path::new),
         actors: seats.collect(),
         metrics,
         tracer,
@@ -40,18 +42,4 @@ pub fn plane(
         drain,
     };
     Ok(Plane::new(config, parts)?)
-}
-
-/// Takes calls until `drain` begins.
-pub async fn listen(
-    plane: &Plane,
-    config: &Calls,
-    loaded: &Loaded<Root>,
-    environment: &BTreeMap<String, String>,
-    (component, drain): (Component, &Drain),
-) -> anyhow::Result<()> {
-    let runtime = environment.get("XDG_RUNTIME_DIR").filter(|folder| !folder.is_empty());
-    let folders = (loaded.folder.as_path(), runtime.map(Path::new));
-    plane.listen(config, folders, component, drain).await?;
-    Ok(())
 }

@@ -27,7 +27,7 @@ use chassis::{
     telemetry::in_full,
 };
 use serde_json::{Value, json};
-use signals::{Plane, Signals};
+use signals::Signals;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::Mutex,
@@ -47,10 +47,17 @@ struct Inner {
     file: Option<PathBuf>,
     environment: BTreeMap<String, String>,
     health: Health,
-    plane: Arc<Plane>,
+    planes: Planes,
     current: Mutex<Current>,
     /// Configurations that have been in use, this one too.
     generation: AtomicU64,
+}
+
+/// What a reload changes.
+#[derive(Debug)]
+pub struct Planes {
+    pub signals: Option<Arc<signals::Plane>>,
+    pub calls: Option<calls::Plane>,
 }
 
 #[derive(Debug)]
@@ -63,18 +70,13 @@ struct Current {
 const PAUSE: Duration = Duration::from_secs(2);
 
 impl Reloader {
-    pub fn new(
-        loaded: &Loaded<Root>,
-        environment: BTreeMap<String, String>,
-        plane: Arc<Plane>,
-        health: Health,
-    ) -> Self {
+    pub fn new(loaded: &Loaded<Root>, environment: BTreeMap<String, String>, planes: Planes, health: Health) -> Self {
         let text = loaded.file.as_ref().and_then(|file| fs::read(file).ok());
         Self(Arc::new(Inner {
             file: loaded.file.clone(),
             environment,
             health,
-            plane,
+            planes,
             current: Mutex::new(Current {
                 root: loaded.value.clone(),
                 text,
@@ -134,7 +136,7 @@ impl Reloader {
         if let Some(file) = &inner.file {
             current.text = read(file).await;
         }
-        let used = self.use_anew(&mut current);
+        let used = self.use_anew(&mut current).await;
         inner
             .health
             .config_reloaded(used.as_ref().map(drop).map_err(Clone::clone));
@@ -145,21 +147,33 @@ impl Reloader {
         used
     }
 
-    fn use_anew(&self, current: &mut Current) -> Result<u64, String> {
+    async fn use_anew(&self, current: &mut Current) -> Result<u64, String> {
         let inner = &self.0;
         let loaded = config::load(inner.file.as_deref(), &inner.environment).map_err(|error| {
             let findings = error.findings().iter().map(ToString::to_string);
             findings.collect::<Vec<_>>().join("\n")
         })?;
-        let signals = loaded.value.signals().unwrap_or_else(|| Signals {
-            // Nothing is said of it any more: its listeners stay, with nowhere to send to.
-            backends: BTreeMap::new(),
-            routing: BTreeMap::new(),
-            ..current.root.signals().unwrap_or_default()
-        });
-        inner.plane.reload(&signals).map_err(|error| in_full(&error))?;
-        if without_signals(&loaded.value) != without_signals(&current.root) {
-            warn!("what has changed outside of `signals` counts from the next start on");
+        let Planes { signals, calls } = &inner.planes;
+        let calls = match (calls, &loaded.value.calls) {
+            (Some(plane), Some(config)) if current.root.calls.as_ref() != Some(config) => {
+                Some(plane.prepare(config).await.map_err(|error| in_full(&error))?)
+            }
+            _ => None,
+        };
+        if let Some(plane) = signals {
+            let signals = loaded.value.signals().unwrap_or_else(|| Signals {
+                // Nothing is said of it any more: its listeners stay, with nowhere to send to.
+                backends: BTreeMap::new(),
+                routing: BTreeMap::new(),
+                ..current.root.signals().unwrap_or_default()
+            });
+            plane.reload(&signals).map_err(|error| in_full(&error))?;
+        }
+        if let Some(change) = calls {
+            change.apply();
+        }
+        if at_next_start(&loaded.value) != at_next_start(&current.root) {
+            warn!("what has changed outside of `signals` and `calls`, or is new there, counts from the next start on");
         }
         current.root = loaded.value;
         Ok(inner.generation.fetch_add(1, Ordering::Relaxed) + 1)
@@ -172,15 +186,17 @@ async fn read(file: &Path) -> Option<Vec<u8>> {
     spawn_blocking(move || fs::read(file)).await.ok()?.ok()
 }
 
-/// What is not reloaded.
-fn without_signals(root: &Root) -> Root {
-    Root {
+/// What is not reloaded: all but the planes that can be changed, and whether there is one.
+fn at_next_start(root: &Root) -> (Root, bool, bool) {
+    let rest = Root {
         signals: None,
         sidecar: None,
         routing: BTreeMap::new(),
         backends: BTreeMap::new(),
+        calls: None,
         ..root.clone()
-    }
+    };
+    (rest, root.signals().is_some(), root.calls.is_some())
 }
 
 async fn post_reload(State(reloader): State<Reloader>) -> Response {

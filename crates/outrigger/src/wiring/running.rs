@@ -28,7 +28,7 @@ use super::{
     actors::{self, Launch, Mode, Served},
     admin::{self, ActorView},
     functions, python,
-    reload::Reloader,
+    reload::{Planes, Reloader},
 };
 use crate::{config::Root, open};
 
@@ -111,13 +111,14 @@ impl Running {
         let tracer = Tracer::from_environment(&texts(&options.environment), &metrics, processes);
         let (reports, inbox) = Reports::new(&metrics);
         let tracer = tracer.reporting_to(reports);
+        let environment = texts(&options.environment);
         let calls = match &root.calls {
             Some(config) => Some(functions::plane(
                 config,
                 loaded,
                 &served,
-                (&metrics, tracer.clone()),
-                messages,
+                &environment,
+                (&metrics, tracer.clone(), messages),
             )?),
             None => None,
         };
@@ -140,13 +141,18 @@ impl Running {
             Some(config) => Some(start_signals(&config, loaded, &health, &metrics, inbox).await?),
             None => None,
         };
-        let environment = texts(&options.environment);
         let mut routes = Router::new();
-        if let Some(plane) = &signals {
-            let environment = environment.clone();
-            let reloader = Reloader::new(loaded, environment, Arc::clone(plane), health.clone());
+        if signals.is_some() || calls.is_some() {
+            let planes = Planes {
+                signals: signals.clone(),
+                calls: calls.clone(),
+            };
+            let reloader = Reloader::new(loaded, environment, planes, health.clone());
             reloader.follow(messages)?;
-            routes = reloader.routes().merge(plane.routes());
+            routes = reloader.routes();
+        }
+        if let Some(plane) = &signals {
+            routes = routes.merge(plane.routes());
         }
         let parts = (health.clone(), metrics, messages.clone(), queue.clone());
         let admin = admin::start(root, parts, views, calls.clone(), routes).await?;
@@ -169,9 +175,8 @@ impl Running {
             );
             messages.spawn("station", station.run(messages.clone()));
         }
-        if let (Some(plane), Some(config)) = (&calls, &root.calls) {
-            let part = (health.component("calls"), messages);
-            functions::listen(plane, config, loaded, &environment, part).await?;
+        if let Some(plane) = &calls {
+            plane.listen(health.component("calls")).await?;
         }
         let actors = served.iter().map(|actor| actor.name.to_owned()).collect();
         Ok(Self {
