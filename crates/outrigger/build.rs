@@ -1,6 +1,11 @@
 //! Tells a release which commit it is built from: `OUTRIGGER_COMMIT` and `OUTRIGGER_DATE`, else what git says. Where nobody says
 //! anything, and in debug builds, which would be linked anew after each commit, `/version` says `unknown`.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "it is told by the environment alone what is built"
+)]
+
 use std::{env, path::Path, process::Command};
 
 const LOG: &str = "../../.git/logs/HEAD";
