@@ -18,6 +18,9 @@ pub(crate) const HANDLERS: &str = include_str!("handlers.py");
 /// A plain handler without our runtime: `plain.py SOCKET ACTOR`.
 const PLAIN: &str = include_str!("plain.py");
 
+/// Where our Python runtime is.
+const RUNTIME: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../sdks/python/src");
+
 /// A runtime as Asya's are: `asya.py GENERATION SOCKET`.
 const ASYA: &str = include_str!("asya.py");
 
@@ -46,15 +49,24 @@ impl Foreign {
     #[track_caller]
     pub(crate) fn runtime(field: &Field, socket: &str, actor: &str, function: &str, concurrency: usize) -> Self {
         field.write("handlers.py", HANDLERS);
-        let runtime = concat!(env!("CARGO_MANIFEST_DIR"), "/../../sdks/python/src");
         let mut command = Command::new(interpreter());
         command.args(["-m", "outrigger", &format!("handlers.py:{function}")]);
         field.prepare(&mut command);
         command
-            .env("PYTHONPATH", runtime)
+            .env("PYTHONPATH", RUNTIME)
             .env("OUTRIGGER_ACTOR", actor)
             .env("OUTRIGGER_HANDLER_SOCKET", field.path(socket))
             .env("OUTRIGGER_HANDLER_CONCURRENCY", concurrency.to_string());
+        Self::start(command, &field.path(socket))
+    }
+
+    /// A program in the folder, with our Python runtime at hand, that serves on a socket there.
+    #[track_caller]
+    pub(crate) fn program(field: &Field, file: &str, socket: &str) -> Self {
+        let mut command = Command::new(interpreter());
+        command.arg(file);
+        field.prepare(&mut command);
+        command.env("PYTHONPATH", RUNTIME);
         Self::start(command, &field.path(socket))
     }
 
