@@ -67,7 +67,7 @@ fn is_held_against_its_contract(field: &Field, sidecar: &Sidecar) {
     let wrong = post(sidecar, "/price-order", r#"{"items":[{"name":"tea","count":"2"}]}"#).json();
     let mut places: Vec<&str> = wrong["errors"]
         .as_array()
-        .unwrap()
+        .expect("a list")
         .iter()
         .filter_map(|error| error["path"].as_str())
         .collect();
