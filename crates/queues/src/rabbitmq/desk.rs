@@ -13,7 +13,11 @@ use lapin::Channel;
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::{hold::Hold, tags::Tags};
+use super::{
+    hold::Hold,
+    tags::Tags,
+    unheard::{Likeness, Unheard},
+};
 use crate::QueueError;
 
 /// The meeting place of one consumer.
@@ -40,6 +44,8 @@ pub(super) struct State {
     pub(super) endings: Vec<Ended>,
     /// Somebody tells it at this moment.
     pub(super) telling: bool,
+    /// Acknowledged, and the broker may not have heard it.
+    pub(super) unheard: Unheard,
     credit: usize,
     /// Handed out and not settled.
     unsettled: usize,
@@ -107,6 +113,7 @@ impl Desk {
                 tags: Tags::default(),
                 endings: Vec::new(),
                 telling: false,
+                unheard: Unheard::default(),
                 credit,
                 unsettled: 0,
                 phase: Phase::Open,
@@ -241,6 +248,16 @@ impl Desk {
             .collect()
     }
 
+    /// When the broker is to be asked whether it has heard what was acknowledged.
+    pub(super) fn next_question(&self) -> Option<Instant> {
+        self.lock().unheard.due()
+    }
+
+    /// What the broker may not have heard, at the end of its channel.
+    pub(super) fn take_unheard(&self) -> VecDeque<Likeness> {
+        self.lock().unheard.take()
+    }
+
     /// Everything that came and was not handed out, to be given back.
     pub(super) fn take_back(&self) -> VecDeque<Arc<Hold>> {
         std::mem::take(&mut self.lock().ready)
@@ -302,6 +319,11 @@ impl Desk {
             (out.hold, pending)
         });
         lost.collect()
+    }
+
+    /// Whether nobody will ask on this channel any more.
+    pub(super) fn is_over(state: &State) -> bool {
+        matches!(state.phase, Phase::Lost(_) | Phase::Closed)
     }
 
     pub(super) fn is_leaving(state: &State) -> bool {

@@ -18,6 +18,7 @@ use super::{
     desk::{Desk, Ended, Ending},
     marks::Marks,
     parking::Lease,
+    unheard::{Finished, Likeness},
 };
 use crate::{QueueError, Tally};
 
@@ -94,6 +95,12 @@ impl Hold {
             Some(id) => came.is_copy || came.id == Some(id),
             None => came.redelivered || came.is_copy,
         }
+    }
+
+    /// What it is known again by once it is acknowledged.
+    pub(super) fn likeness(&self) -> Option<Likeness> {
+        let id = self.id();
+        id.as_ref().map(|id| Likeness::new(&self.queue, id, &self.body))
     }
 
     fn id(&self) -> MutexGuard<'_, Option<Arc<str>>> {
@@ -200,6 +207,8 @@ impl Hold {
 #[derive(Debug, Default)]
 pub(super) struct Afloat {
     holds: Mutex<Vec<(Arc<Hold>, Instant)>>,
+    /// Acknowledged on channels that were lost, so that the broker may not have heard.
+    pub(super) finished: Finished,
 }
 
 /// What to do with a message that came.
@@ -211,6 +220,8 @@ pub(super) enum Arrival {
     Resumed(Arc<Hold>),
     /// It has been finished: this is to be told to the broker.
     Ended(Ended),
+    /// It was acknowledged once, and is to be again.
+    Finished,
 }
 
 impl Afloat {
@@ -273,7 +284,11 @@ impl Afloat {
             }
             false
         });
-        found
+        drop(holds);
+        match found {
+            Arrival::New if self.finished.has(came) => Arrival::Finished,
+            found => found,
+        }
     }
 
     fn add(&self, hold: Arc<Hold>) {

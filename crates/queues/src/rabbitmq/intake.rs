@@ -9,7 +9,8 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::{
-    StreamExt,
+    FutureExt, StreamExt,
+    future::BoxFuture,
     stream::{self, BoxStream, SelectAll},
 };
 use lapin::{
@@ -21,7 +22,7 @@ use lapin::{
 use tokio::time::{sleep_until, timeout};
 
 use super::{
-    desk::{Desk, Work},
+    desk::{Desk, Ending, Work},
     hold::{Arrival, Came, Hold},
     link::ANSWER,
     marks::Marks,
@@ -41,6 +42,8 @@ pub(super) struct Intake {
     feed: SelectAll<Feed>,
     /// What all orders together let the broker send unasked.
     prefetch: u16,
+    /// How many acknowledgements the broker will have heard when it answers.
+    question: Option<BoxFuture<'static, Result<usize, Error>>>,
 }
 
 /// The deliveries of an order; `None` at its end, which nobody asked for while it stands.
@@ -80,6 +83,7 @@ impl Intake {
             orders: Vec::new(),
             feed: SelectAll::new(),
             prefetch: 0,
+            question: None,
         }
     }
 
@@ -99,7 +103,11 @@ impl Intake {
         };
         let why = match over {
             Over::Left => {
-                let _ = timeout(ANSWER, self.desk.channel.close(200, "done".into())).await;
+                let closed = timeout(ANSWER, self.desk.channel.close(200, "done".into())).await;
+                if let Ok(Ok(())) = closed {
+                    // All that was said before was heard.
+                    self.desk.take_unheard();
+                }
                 None
             }
             Over::Closed => None,
@@ -108,6 +116,7 @@ impl Intake {
         for (hold, pending) in self.desk.lose(why) {
             self.shared.afloat.lost(hold, pending);
         }
+        self.shared.afloat.finished.add(self.desk.take_unheard());
     }
 
     /// One thing that happens.
@@ -124,11 +133,21 @@ impl Intake {
         }
         let limit = parking::notice_after(&self.shared.options);
         let notice = self.desk.next_notice(limit);
+        let question = self.desk.next_question().filter(|_| self.question.is_none());
         tokio::select! {
             biased;
             () = closed.cancelled() => Err(Over::Closed),
             () = self.desk.asked() => Ok(()),
             Some(delivery) = self.feed.next() => self.receive(delivery),
+            heard = answer(&mut self.question) => {
+                self.question = None;
+                self.desk.lock().unheard.heard(heard?);
+                Ok(())
+            }
+            () = due(question) => {
+                self.ask();
+                Ok(())
+            }
             () = due(notice) => {
                 for (tag, hold) in self.desk.overdue(limit) {
                     parking::notice(&self.shared, &hold, tag);
@@ -136,6 +155,18 @@ impl Intake {
                 Ok(())
             }
         }
+    }
+
+    /// Asks whether the broker has heard what was acknowledged: it answers in order, so anything will do that has an answer and
+    /// changes nothing. What this sets counts for later orders, which set it anew.
+    fn ask(&mut self) {
+        let channel = self.desk.channel.clone();
+        let (count, prefetch) = (self.desk.lock().unheard.len(), self.prefetch.max(1));
+        let question = async move {
+            channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
+            Ok(count)
+        };
+        self.question = Some(question.boxed());
     }
 
     fn wanted(&self, credit: usize) -> u16 {
@@ -240,11 +271,17 @@ impl Intake {
         };
         let arrival = self.shared.afloat.arrive(&came, &self.desk);
         match arrival {
-            Arrival::New => {
+            Arrival::New | Arrival::Finished => {
                 let tally = marks.tally(&properties, self.shared.options.queue_type);
                 let hold = Arc::new(Hold::new(&came, data.clone(), marks, tally, Arc::clone(&self.desk)));
                 self.desk.given(tag, Arc::clone(&hold));
-                self.desk.arrive(hold);
+                if let Arrival::Finished = arrival {
+                    tracing::debug!(queue = %self.queue, "a message came again though it was acknowledged");
+                    // It is told before the next message is looked at.
+                    let _ = hold.end(Ending::Done);
+                } else {
+                    self.desk.arrive(hold);
+                }
             }
             Arrival::Resumed(hold) => {
                 tracing::debug!(queue = %self.queue, "a message came again that is still worked on");
@@ -256,6 +293,14 @@ impl Intake {
                 let _ = self.desk.end(ended);
             }
         }
+    }
+}
+
+/// The answer to a question that was asked.
+async fn answer(question: &mut Option<BoxFuture<'static, Result<usize, Error>>>) -> Result<usize, Error> {
+    match question {
+        Some(question) => question.await,
+        None => std::future::pending().await,
     }
 }
 

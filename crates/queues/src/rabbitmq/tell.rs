@@ -27,16 +27,25 @@ impl Desk {
     pub(super) async fn tell(&self, afloat: &Afloat) {
         let Some(round) = self.begin() else { return };
         let told = self.send(&round).await;
+        let mut sent = Vec::new();
         for (ended, out) in round.endings {
             match &told {
-                // Whoever settled may have gone.
-                Ok(()) => drop(ended.told.send(())),
+                Ok(()) => {
+                    sent.extend(out.hold.likeness().filter(|_| ended.ending == Ending::Done));
+                    // Whoever settled may have gone.
+                    let _ = ended.told.send(());
+                }
                 Err(_) => afloat.lost(out.hold, Some((ended.ending, ended.told))),
             }
         }
         let look_again = {
             let mut state = self.lock();
             state.telling = false;
+            if Self::is_over(&state) {
+                afloat.finished.add(sent);
+            } else {
+                sent.into_iter().for_each(|message| state.unheard.add(message));
+            }
             !state.endings.is_empty() || Self::is_leaving(&state)
         };
         if look_again {

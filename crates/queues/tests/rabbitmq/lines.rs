@@ -117,6 +117,37 @@ async fn what_was_finished_while_the_line_was_down_is_acknowledged_when_it_comes
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_acknowledged_while_the_line_fell_is_acknowledged_again_and_not_handed_out_again() {
+    let (url, options) = (broker(), options());
+    let line = Proxy::between(address(&url)).unwrap();
+    let queue = open(&line.url(&url), &options);
+    let name = declare(&queue, &options, "work").await;
+    for body in ["a", "b", "c"] {
+        put(&queue, &name, body).await;
+    }
+    let mut consumer = consume(&queue, &name, 3).await;
+    let heard = take(&mut consumer).await;
+    let held = [take(&mut consumer).await, take(&mut consumer).await];
+    heard.settle(Settle::Done).await.unwrap();
+    // Written, as far as anybody here knows, and heard by nobody.
+    line.stall();
+    for delivery in held {
+        delivery.settle(Settle::Done).await.unwrap();
+    }
+    line.cut();
+    line.flow();
+    lost(&mut consumer).await;
+    let mut consumer = consume(&queue, &name, 3).await;
+    assert!(timeout(QUIET, consumer.take()).await.is_err(), "nothing a second time");
+    // The same once more is something new.
+    put(&queue, &name, "b").await;
+    take(&mut consumer).await.settle(Settle::Done).await.unwrap();
+    drop(consumer);
+    ready(&queue, &name, 0).await;
+    queue.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_put_whose_confirm_was_cut_off_is_put_again_and_returns_when_it_is_safe() {
     let (url, options) = (broker(), options());
     let line = Proxy::between(address(&url)).unwrap();
