@@ -6,6 +6,7 @@
 //! - [`clock`]: the one clock that all of them read;
 //! - [`message`]: the messages that go through; [`lines`]: the signal lines;
 //! - [`procfs`]: what the system knows of a process;
+//! - [`peer`]: programs that stand beside the product;
 //! - [`run`], [`case`], [`report`], [`figures`], [`pin`], [`process`]: what every bench stands on.
 //!
 //! The one rule: what is compared does the same work with the same durability, interleaved, in the same run.
@@ -15,6 +16,7 @@ pub mod clock;
 pub mod figures;
 pub mod lines;
 pub mod message;
+pub mod peer;
 pub mod pin;
 pub mod process;
 pub mod procfs;
