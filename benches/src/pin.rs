@@ -1,7 +1,7 @@
 //! Which processor what is measured runs on.
 //!
-//! Where there are two or more, whoever asks the handler (the product, the floor) has the first to itself and the
-//! handler the second; where there is one, nothing is pinned.
+//! Where there are two or more, whoever asks the handler (the product, the floor, a proxy) has the first to itself and the
+//! handler, and who asks a proxy, the second; where there is one, nothing is pinned.
 
 use nix::{
     sched::{CpuSet, sched_getaffinity, sched_setaffinity},
@@ -19,6 +19,8 @@ pub struct Pins {
     pub asker: Cpu,
     /// The handler.
     pub handler: Cpu,
+    /// What is said of them: `{asker}` and `{handler}` are the processors.
+    story: &'static str,
 }
 
 impl Pins {
@@ -26,14 +28,16 @@ impl Pins {
     pub const NONE: Self = Self {
         asker: Cpu::ANY,
         handler: Cpu::ANY,
+        story: "",
     };
 
-    /// One processor for each side.
-    pub fn apart() -> Self {
+    /// One processor for each side; `story` says who is pinned, with `{asker}` and `{handler}` for the processors.
+    pub fn apart(story: &'static str) -> Self {
         match &usable()[..] {
             [first, second, ..] => Self {
                 asker: Cpu(Some(*first)),
                 handler: Cpu(Some(*second)),
+                story,
             },
             _ => Self::NONE,
         }
@@ -42,12 +46,10 @@ impl Pins {
     /// For the machine's line.
     pub fn describe(self) -> String {
         match (self.asker.0, self.handler.0) {
-            (Some(asker), Some(handler)) => {
-                format!(
-                    "one in flight and payload-100mb: product and floor on cpu {asker}, handler on cpu {handler}; the \
-                     rest not pinned"
-                )
-            }
+            (Some(asker), Some(handler)) => self
+                .story
+                .replace("{asker}", &asker.to_string())
+                .replace("{handler}", &handler.to_string()),
             _ => "nothing pinned".to_owned(),
         }
     }

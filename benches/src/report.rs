@@ -106,7 +106,7 @@ impl Report {
             table += "\n";
             for (name, value) in &row.peers {
                 let (value, ratio) = (in_short(*value), row.ours / value);
-                let line = format!("{:<24} {name:>10} {value:>10} {ratio:>6.2}  {}\n", "", row.unit);
+                let line = format!("{name:>35} {value:>10} {ratio:>6.2}  {}\n", row.unit);
                 table += &line;
             }
         }

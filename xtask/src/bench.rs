@@ -13,6 +13,8 @@ pub(crate) enum Bench {
     Hop(Hop),
     /// Signals: lines over TCP into files; beside a bare program, rsyslog and syslog-ng.
     Signals(Options),
+    /// Calls: a proxy's requests and calls of functions; beside bare programs, nginx, `HAProxy` and proxies for Node.
+    Calls(Options),
 }
 
 /// What the hop takes.
@@ -51,6 +53,10 @@ pub(crate) fn run(bench: &Bench) -> anyhow::Result<()> {
         Bench::Signals(options) => {
             setup::syslogs()?;
             measure("signals", &[], options)
+        }
+        Bench::Calls(options) => {
+            setup::proxies()?;
+            measure("calls", &[], options)
         }
     }
 }

@@ -61,18 +61,27 @@ const OTLP: &str = "target/otlp";
 /// And one with the libraries that send it.
 const OTLP_SDK: &str = "target/otlp-sdk";
 
-/// Where a bench finds the logging daemons of Debian.
+/// Where a bench finds the logging daemons of Debian, and what they need that Debian does not have anyway.
 const SYSLOGS: &str = "target/peers/syslog";
+const SYSLOG_PACKAGES: &str = "rsyslog syslog-ng-core libestr0 libfastjson4 liblognorm5 libivykis0 libjson-c5 libnet1 libwrap0 \
+                               libpcre3 libglib2.0-0";
 
-/// Downloads packages and unpacks them into the folder that it is called after, installing nothing.
+/// The same for proxies.
+const PROXIES: &str = "target/peers/proxies";
+const PROXY_PACKAGES: &str = "nginx haproxy liblua5.3-0 libopentracing-c-wrapper0 libopentracing1";
+
+/// Proxies for Node, the last versions that run on Node 20; npm puts them into a folder that only the bench looks into.
+const NODE_PROXIES: &str = "target/peers/node";
+const NODE_PACKAGES: &str = "http-proxy-middleware@3.0.5 fastify@5.12.8 @fastify/http-proxy@11.6.3";
+
+/// Downloads its arguments, packages, and unpacks them into the folder that it is called after, installing nothing.
 const UNPACK: &str = r#"
 set -e
 exec >&2
 apt-get update -qq
 mkdir -p "$0/debs"
 cd "$0/debs"
-apt-get download -qq rsyslog syslog-ng-core libestr0 libfastjson4 liblognorm5 libivykis0 libjson-c5 libnet1 libwrap0 \
-    libpcre3 libglib2.0-0
+apt-get download -qq "$@"
 for package in *.deb; do dpkg -x "$package" ..; done
 "#;
 /// Where the tests find a Python with an S3 server.
@@ -163,10 +172,25 @@ pub(crate) fn database() -> anyhow::Result<()> {
 /// Unpacks rsyslog and syslog-ng, which cannot both be installed, and should not be: a bench that stands beside them finds them in a
 /// folder of the build.
 pub(crate) fn syslogs() -> anyhow::Result<()> {
-    if root().join(SYSLOGS).join("usr/sbin/syslog-ng").exists() {
+    unpack(SYSLOGS, "syslog-ng", SYSLOG_PACKAGES)
+}
+
+/// Unpacks nginx and `HAProxy`, and installs the proxies for Node, in folders of the build.
+pub(crate) fn proxies() -> anyhow::Result<()> {
+    unpack(PROXIES, "haproxy", PROXY_PACKAGES)?;
+    if root()
+        .join(NODE_PROXIES)
+        .join("node_modules/@fastify/http-proxy")
+        .exists()
+    {
         return Ok(());
     }
-    run("unpack rsyslog and syslog-ng", command("sh", &["-c", UNPACK, SYSLOGS]))
+    ensure!(
+        is_there("node") && is_there("npm"),
+        "node and npm are missing: `cargo xtask setup` installs them"
+    );
+    let line = format!("npm install --prefix {NODE_PROXIES} --no-save --no-audit --no-fund {NODE_PACKAGES}");
+    run("install proxies for Node", command("sh", &["-c", &line]))
 }
 
 /// Installs what virtual environments of Python need where it is missing.
@@ -180,6 +204,16 @@ pub(crate) fn environments() -> anyhow::Result<()> {
 /// When a file was written; none where there is no file.
 fn modified(file: &Path) -> Option<SystemTime> {
     file.metadata().and_then(|metadata| metadata.modified()).ok()
+}
+
+/// Unpacks packages of Debian into a folder where this program of theirs is not there yet.
+fn unpack(folder: &str, program: &str, packages: &str) -> anyhow::Result<()> {
+    if root().join(folder).join("usr/sbin").join(program).exists() {
+        return Ok(());
+    }
+    let mut words = vec!["-c", UNPACK, folder];
+    words.extend(packages.split(' '));
+    run(&format!("unpack {packages}"), command("sh", &words))
 }
 
 /// Whether Python has these modules; without Python they come with it.

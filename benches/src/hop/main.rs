@@ -51,6 +51,10 @@ enum Storage {
     Rabbitmq,
 }
 
+/// Who is pinned.
+const PINNED: &str = "one in flight and payload-100mb: product and floor on cpu {asker}, handler on cpu {handler}; the rest \
+                      not pinned";
+
 impl Storage {
     /// No round begins that might end after this.
     fn limit(self) -> Duration {
@@ -64,7 +68,11 @@ impl Storage {
 
 fn main() -> anyhow::Result<()> {
     let options = Options::parse();
-    let pins = if options.unpinned { Pins::NONE } else { Pins::apart() };
+    let pins = if options.unpinned {
+        Pins::NONE
+    } else {
+        Pins::apart(PINNED)
+    };
     let stage = Stage::new(run::folder()?, pins);
     let mut report = Report::new("hop", &stage);
     let only = &options.run.only;

@@ -10,11 +10,13 @@ use std::{
 use benches::{
     case::{Case, Stage},
     figures::{float, median},
-    lines, procfs,
+    lines,
+    peer::free_port,
+    procfs,
     report::Row,
 };
 
-use crate::side::{self, free_port};
+use crate::side;
 
 /// A thousand lines that wait.
 #[derive(Default)]

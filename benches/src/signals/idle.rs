@@ -9,11 +9,12 @@ use std::{
 use benches::{
     case::{Case, Stage},
     figures::median,
+    peer::free_port,
     procfs,
     report::Row,
 };
 
-use crate::side::{self, OURS, free_port};
+use crate::side::{self, OURS};
 
 /// Nothing to do.
 #[derive(Default)]

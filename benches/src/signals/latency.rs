@@ -14,10 +14,11 @@ use benches::{
     case::{Case, Stage},
     figures::{median, percentile},
     lines,
+    peer::free_port,
     report::Row,
 };
 
-use crate::side::{self, free_port};
+use crate::side;
 
 /// The way of one line.
 #[derive(Default)]

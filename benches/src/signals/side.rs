@@ -1,11 +1,10 @@
 //! Those who receive: each is started on a free port, and writes what it gets to one file.
 
 use std::{
-    env, fs,
-    io::{BufRead, BufReader},
-    net::{Ipv4Addr, TcpListener, TcpStream},
+    fs,
+    net::{Ipv4Addr, TcpStream},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::Command,
     thread,
     time::{Duration, Instant},
 };
@@ -13,6 +12,7 @@ use std::{
 use anyhow::{Context, bail, ensure};
 use benches::{
     lines,
+    peer::{self, Killed, free_port},
     pin::Cpu,
     process::Process,
     procfs,
@@ -41,9 +41,8 @@ enum Who {
     Other(Killed),
 }
 
-/// A process that is killed when this is dropped.
-struct Killed(Child);
-
+/// The folder that the logging daemons were unpacked into.
+const PEERS: &str = "syslog";
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(2);
 /// How long all lines may take.
@@ -76,14 +75,12 @@ impl Side {
             Self::Ours => Who::Ours(Box::new(ours(folder.path(), port, OURS)?)),
             Self::Floor => {
                 let mut command = Command::new(program("lines-bare")?);
-                let mut child = command.arg(&file).stdout(Stdio::piped()).spawn()?;
-                let mut line = String::new();
-                BufReader::new(child.stdout.take().context("no output")?).read_line(&mut line)?;
-                port = line.trim().parse().context("lines-bare did not start")?;
-                Who::Other(Killed(child))
+                let (bare, line) = Killed::announced(command.arg(&file), Cpu::ANY)?;
+                port = line.parse().context("lines-bare did not start")?;
+                Who::Other(bare)
             }
-            Self::Rsyslog => Who::Other(Killed(rsyslog(folder.path(), &file, port)?)),
-            Self::SyslogNg => Who::Other(Killed(syslog_ng(folder.path(), &file, port)?)),
+            Self::Rsyslog => Who::Other(rsyslog(folder.path(), &file, port)?),
+            Self::SyslogNg => Who::Other(syslog_ng(folder.path(), &file, port)?),
         };
         let receiver = Receiver {
             who,
@@ -107,12 +104,7 @@ pub(crate) fn ours(folder: &Path, port: u16, config: &str) -> anyhow::Result<Pro
     Ok(process)
 }
 
-/// A port that nobody listens on at the moment.
-pub(crate) fn free_port() -> anyhow::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
-}
-
-fn rsyslog(folder: &Path, file: &Path, port: u16) -> anyhow::Result<Child> {
+fn rsyslog(folder: &Path, file: &Path, port: u16) -> anyhow::Result<Killed> {
     let config = format!(
         "global(workDirectory=\"{work}\" maxMessageSize=\"64k\")\n\
          module(load=\"imtcp\" maxSessions=\"1000\")\nmodule(load=\"mmjsonparse\")\n\
@@ -128,19 +120,20 @@ fn rsyslog(folder: &Path, file: &Path, port: u16) -> anyhow::Result<Child> {
     let path = folder.join("rsyslog.conf");
     fs::write(&path, config)?;
     let pid = folder.join("rsyslog.pid");
-    daemon("rsyslogd")?
+    let peers = peer::folder(PEERS)?;
+    let mut command = peer::unpacked(&peers, "rsyslogd")?;
+    command
         .arg("-M")
-        .arg(peers()?.join("usr/lib/x86_64-linux-gnu/rsyslog"))
+        .arg(peers.join("usr/lib/x86_64-linux-gnu/rsyslog"))
         .args(["-n", "-i"])
         .arg(pid)
         .arg("-f")
         .arg(&path)
-        .stderr(fs::File::create(folder.join("log"))?)
-        .spawn()
-        .context("cannot start rsyslogd")
+        .stderr(fs::File::create(folder.join("log"))?);
+    Killed::start(&mut command, Cpu::ANY)
 }
 
-fn syslog_ng(folder: &Path, file: &Path, port: u16) -> anyhow::Result<Child> {
+fn syslog_ng(folder: &Path, file: &Path, port: u16) -> anyhow::Result<Killed> {
     let config = format!(
         "@version: 3.38\n\
          options {{ flush-lines(1000); log-fifo-size(1000000); stats-freq(0); }};\n\
@@ -154,9 +147,11 @@ fn syslog_ng(folder: &Path, file: &Path, port: u16) -> anyhow::Result<Child> {
     let path = folder.join("syslog-ng.conf");
     fs::write(&path, config)?;
     let own = |name: &str| folder.join(name).display().to_string();
-    daemon("syslog-ng")?
+    let peers = peer::folder(PEERS)?;
+    let mut command = peer::unpacked(&peers, "syslog-ng")?;
+    command
         .arg("--module-path")
-        .arg(peers()?.join("usr/lib/syslog-ng/3.38"))
+        .arg(peers.join("usr/lib/syslog-ng/3.38"))
         .args(["--foreground", "--no-caps", "--stderr", "-f"])
         .arg(&path)
         .args([
@@ -167,9 +162,8 @@ fn syslog_ng(folder: &Path, file: &Path, port: u16) -> anyhow::Result<Child> {
             "--control",
             &own("control"),
         ])
-        .stderr(fs::File::create(folder.join("log"))?)
-        .spawn()
-        .context("cannot start syslog-ng")
+        .stderr(fs::File::create(folder.join("log"))?);
+    Killed::start(&mut command, Cpu::ANY)
 }
 
 impl Receiver {
@@ -233,58 +227,22 @@ impl Receiver {
         match &self.who {
             // It ends with its connection: its time is there until it is waited for.
             Who::Ours(process) => process.cpu(),
-            Who::Other(child) => procfs::cpu(child.0.id()),
+            Who::Other(child) => procfs::cpu(child.id()),
         }
     }
 
     fn id(&self) -> u32 {
         match &self.who {
             Who::Ours(process) => process.id(),
-            Who::Other(child) => child.0.id(),
+            Who::Other(child) => child.id(),
         }
     }
-}
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        // Where it has ended already this does nothing.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// Where the logging daemons were unpacked: beside the build.
-fn peers() -> anyhow::Result<PathBuf> {
-    let program = env::current_exe()?;
-    let build = program
-        .parent()
-        .and_then(Path::parent)
-        .context("the bench is not in a build folder")?;
-    Ok(build.join("peers/syslog"))
-}
-
-/// One of them, with the libraries that were unpacked with it.
-fn daemon(name: &str) -> anyhow::Result<Command> {
-    let peers = peers()?;
-    let program = peers.join("usr/sbin").join(name);
-    ensure!(
-        program.is_file(),
-        "{} is not there: `cargo xtask bench signals` puts it there",
-        program.display()
-    );
-    let libraries = ["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu", "usr/lib/syslog-ng"];
-    let mut command = Command::new(program);
-    command.env(
-        "LD_LIBRARY_PATH",
-        env::join_paths(libraries.map(|library| peers.join(library)))?,
-    );
-    Ok(command)
 }
 
 /// Of the peers.
 pub(crate) fn versions() -> anyhow::Result<String> {
     let first = |program: &str, flag: &str| -> anyhow::Result<String> {
-        let output = daemon(program)?.arg(flag).output()?;
+        let output = peer::unpacked(&peer::folder(PEERS)?, program)?.arg(flag).output()?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         Ok(text
             .lines()
