@@ -7,6 +7,8 @@ import fs from "node:fs";
 import path from "node:path";
 import { after, before, test } from "node:test";
 
+import { WebSocket } from "ws";
+
 import { Field, freePort, soon, until } from "./support.mjs";
 
 const HERE = import.meta.dirname;
@@ -58,7 +60,7 @@ for (const [at, block] of blocks("node.md").entries()) {
 }
 
 test("a route goes over as the page on moving says", async (t) => {
-  const [app, route, plain, fastify] = blocks("migrate.md");
+  const [app, route, sockets, plain, fastify] = blocks("migrate.md");
   const listen = "\nconst it = app.listen(0, '127.0.0.1', () => console.log(it.address().port));\n";
   const serve = async (source, settings = environment) => {
     const { text } = run(t, source, settings);
@@ -68,6 +70,9 @@ test("a route goes over as the page on moving says", async (t) => {
   const moved = [200, { total: 9, lines: 1 }];
   assert.deepEqual(await post(`${await serve(app + listen)}/api/price`, ORDER), old);
   assert.deepEqual(await post(`${await serve(app + route + listen)}/api/price`, ORDER), moved);
+  const both = app + route + sockets.replace("3000", '0, "127.0.0.1", () => console.log(server.address().port)');
+  const [error] = await soon(once(new WebSocket(`${(await serve(both)).replace("http", "ws")}/nothing`), "error"));
+  assert.match(error.message, /404/);
   const away = { ...environment, OUTRIGGER_CALLS_URL: `http://127.0.0.1:${await freePort()}` };
   assert.deepEqual(await post(`${await serve(app + route + listen, away)}/api/price`, ORDER), old);
   assert.deepEqual(await post(`${await serve(`${plain}server.listen(0, "127.0.0.1", () => console.log(server.address().port));`)}/x`, ORDER), moved);

@@ -116,10 +116,16 @@ ${functions}
   /** A server of the test's own; gives its URL. */
   async server(answer) {
     const server = typeof answer === "function" ? http.createServer(answer) : answer;
+    // Those of WebSockets too, of which the server does not know any more.
+    const connections = new Set();
+    server.on("connection", (socket) => {
+      connections.add(socket);
+      socket.once("close", () => connections.delete(socket));
+    });
     server.listen(0, "127.0.0.1");
     await once(server, "listening");
     this.#endings.push(async () => {
-      server.closeAllConnections();
+      connections.forEach((socket) => socket.destroy());
       await new Promise((resolve) => server.close(resolve));
     });
     return `http://127.0.0.1:${server.address().port}`;
