@@ -104,13 +104,15 @@ ${functions}
 `,
     );
     let url;
+    let secure;
     const isReady = (line) => {
       const { message, address } = line.startsWith("{") ? JSON.parse(line) : {};
       if (message === "taking calls" && address.startsWith("http:")) url = address;
+      if (message === "taking calls" && address.startsWith("https:")) secure = address;
       return message === "ready";
     };
     const running = await this.start([BINARY, "run", "c.yaml"], isReady);
-    return { ...running, url, socket: this.path("calls.sock") };
+    return { ...running, url, secure, socket: this.path("calls.sock") };
   }
 
   /** A server of the test's own; gives its URL. */
@@ -166,14 +168,15 @@ export async function until(condition, complaint = "it never comes") {
   }
 }
 
-/** A port that nothing listens on. */
+/** A port that nothing listens on. It is below those that the system gives to whoever asks for any, so nobody gets it meanwhile. */
 export async function freePort() {
-  const server = http.createServer();
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return port;
+  for (;;) {
+    const port = 10_000 + Math.floor(Math.random() * 20_000);
+    const server = http.createServer().listen(port, "127.0.0.1");
+    const isFree = await once(server, "listening").then(() => true, () => false);
+    await new Promise((resolve) => server.close(resolve));
+    if (isFree) return port;
+  }
 }
 
 export const collect = async (pieces) => {
