@@ -107,4 +107,11 @@ test("the example starts with one command, and ends with all that it started", a
   assert.deepEqual((await post(`${url}/api/invoice`, { items: [{ price: 1 }] }))[1].errors[0].path, "args[0].items[0].count");
   const [status, { error }] = await post(`${url}/api/invoice`, { items: [{ price: 1e6, count: 1 }] });
   assert.deepEqual([status, error], [422, "an order of 1000000 has to be made by telephone"]);
+
+  // Where the app cannot start, what it has started ends with it: only then is this closed.
+  const another = spawn(process.execPath, ["start.mjs"], { cwd: own.folder, env: { ...env, PORT: new URL(url).port }, stdio: ["ignore", "ignore", "pipe"] });
+  let complaint = "";
+  another.stderr.on("data", (chunk) => (complaint += chunk));
+  assert.deepEqual(await soon(once(another, "close"), () => complaint), [1, null]);
+  assert.match(complaint, /PORT names another/);
 });
