@@ -400,6 +400,29 @@ test("a request for a sidecar that is not there yet is tried again with its body
   assert.equal(JSON.parse((await answer).text).body, "kept");
 });
 
+test("what is wrong with one request ends no server", async (t) => {
+  const field = new Field(t);
+  const proxy = new HttpProxy({ url: await field.server(mirror) });
+  const url = await field.server((request, response) => {
+    if (request.url !== "/read") return proxy.forward(request, response);
+    request.resume().on("end", () => proxy.forward(request, response));
+  });
+  const raw = async (target) => {
+    const socket = net.connect(Number(new URL(url).port), "127.0.0.1");
+    socket.write(`GET ${target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
+    const chunks = [];
+    for await (const chunk of socket) chunks.push(chunk);
+    return Buffer.concat(chunks).toString();
+  };
+  assert.match(await raw("http://[x/a?b"), /"url":"\/a\?b"/);
+  assert.match(await raw("http://a.example?b"), /"url":"\/\?b"/);
+  assert.match(await raw("gopher://x"), /^HTTP\/1.1 400 /);
+  const warned = soon(once(process, "warning"));
+  assert.equal((await ask(url, "/read", { method: "POST", body: "x" })).status, 500);
+  assert.match((await warned)[0].message, /was read before the proxy got it/);
+  assert.equal((await ask(url)).status, 200);
+});
+
 test("hints come before the answer", async (t) => {
   const field = new Field(t);
   const upstream = await field.server((_, response) => {

@@ -77,7 +77,7 @@ test("what was in flight when a sidecar is killed may have run, and only what ma
     fs.rmSync(field.path("notes"), { force: true });
     fs.rmSync(field.path("gate"), { force: true });
     const { stop, url, socket } = await field.sidecar({ port });
-    const client = open(t, { mode, url, socket, retry: { attempts: 50 } });
+    const client = open(t, { mode, url, socket, retry: { attempts: 50, budget: { least: 50 } } });
     const once = client.call("gated", [1]);
     const twice = client.call("gated", [2], { idempotent: true });
     const failed = assert.rejects(once, (error) => error.code === "connection_lost" && /may or may not have run/.test(error.message));

@@ -44,7 +44,9 @@ async function importFile(place) {
   if (!fs.statSync(file, { throwIfNoEntry: false })?.isFile()) {
     const near = [".mjs", ".js", ".cjs"].find((ending) => fs.existsSync(file + ending));
     const hint = near === undefined ? ` (looked in ${path.dirname(file)})` : `: did you mean ${place}${near}?`;
-    throw new StartError(`there is no file ${place}${hint}`);
+    // In npm's scripts this command stands before the sidecar's of the same name.
+    const other = near === undefined && /^[a-z]+$/.test(place) ? `; \`outrigger ${place}\` of the sidecar is another program: start that by its path` : "";
+    throw new StartError(`there is no file ${place}${hint}${other}`);
   }
   offerOurselves(file);
   globalThis[IMPORTING] = true;

@@ -83,6 +83,7 @@ test("a bad handler is refused, and what was found is said", async (t) => {
   field.put("handler.txt", "");
   field.put("handler.ts", "");
   await refused(field, ["nothing.mjs"], 78, "there is no file nothing.mjs (looked in ");
+  await refused(field, ["up"], 78, "`outrigger up` of the sidecar is another program: start that by its path");
   await refused(field, ["handler:a"], 78, "there is no file handler: did you mean handler.mjs?");
   await refused(field, ["handler.txt"], 78, "handler.txt cannot be imported");
   await refused(field, ["handler.ts"], 78, "start node with `--import tsx`");

@@ -71,7 +71,12 @@ export function forwarded(): void {
   app.use("/x", expressProxy({ fallback: (error, _request, response: Response, next) => (error.code === "x" ? response.end() : next()) }));
   const whole = new HttpProxy({ timeout: 0 });
   app.all("/y", (request: Request, response: Response) => whole.forward(request, response, { path: "/z" }));
-  createServer((request, response) => whole.forward(request, response));
+  const server = createServer((request, response) => whole.forward(request, response));
+  server.on("upgrade", proxy.upgrade).on("upgrade", whole.upgrade);
+  server.on("upgrade", (request, socket, head) => {
+    void whole.upgrade(request, socket, head, { path: "/x", fallback: (error, _request, it) => it.end(error.code) });
+    void proxy.upgrade(request, socket, head, () => socket.destroy());
+  });
   fastify().all("/*", (request, reply) => {
     reply.hijack();
     return whole.forward(request.raw, reply.raw, { body: request.body });

@@ -9,7 +9,7 @@ function openAgent({ isEncrypted, target }, tls = {}) {
     request(options) {
       const http = isEncrypted ? require("node:https") : require("node:http");
       agent ??= new http.Agent({ ...target, ...tls, keepAlive: true, timeout: IDLE });
-      return http.request({ ...target, ...tls, ...options, agent, setHost: false });
+      return http.request({ agent, ...target, ...tls, ...options, setHost: false });
     },
     /** Closes all connections that nobody uses. */
     destroy() {

@@ -1,7 +1,8 @@
 /**
  * `SidecarClient`: calls functions by their names.
  *
- * Chooses the way, keeps the limits of each call, tries again; the ways themselves are `ipc` and `http`.
+ * Chooses the way, keeps the limits of each call, tries again; the ways themselves are `ipc` and `http`, which are loaded with the first
+ * client that is made: a handler's process that imports the package has none.
  */
 
 "use strict";
@@ -9,10 +10,6 @@
 const { pause, startTimer, within } = require("./abort.cjs");
 const { CircuitBreaker } = require("./breaker.cjs");
 const { CallError, isUnsent, late, UnavailableError } = require("./errors.cjs");
-const { Http } = require("./http.cjs");
-const { Ipc } = require("./ipc.cjs");
-const { preferred, socketPath } = require("./places.cjs");
-const { Retries } = require("./retry.cjs");
 const { encode } = require("../json.cjs");
 
 /** Calls the functions of a sidecar. */
@@ -34,6 +31,10 @@ class SidecarClient {
     if (!["auto", "http", "ipc"].includes(mode)) {
       throw new TypeError(`mode: ${mode}: it is "ipc", "http" or "auto"`);
     }
+    const { Http } = require("./http.cjs");
+    const { Ipc } = require("./ipc.cjs");
+    const { socketPath } = require("./places.cjs");
+    const { Retries } = require("./retry.cjs");
     this.#mode = mode;
     this.#http = new Http({ url, token, tls });
     this.#ipc = new Ipc(socketPath(socket));
@@ -227,6 +228,7 @@ class SidecarClient {
 
   /** The first way that a sidecar answers on. */
   async #choose(signal) {
+    const { preferred } = require("./places.cjs");
     const ways = { http: this.#http, ipc: this.#ipc };
     const failures = [];
     for (const way of preferred()) {

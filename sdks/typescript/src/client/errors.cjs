@@ -41,7 +41,9 @@ for (const kind of [CallError, DomainError, ArgumentsError, TimeoutError, Unavai
 /** No sidecar answers at this place: nothing of the call has been sent. */
 function unreachable(place, cause) {
   const why = cause?.code ?? cause?.message;
-  const message = `no sidecar answers at ${place}${why === undefined ? "" : ` (${why})`}: start one with \`outrigger up\`, and see that \`calls.listen\` of its configuration has this address`;
+  const message = /CERT|SIGNATURE/.test(cause?.code)
+    ? `${place} does not prove to be the sidecar (${why}): \`tls\` takes the certificate of its authority as \`ca\`, and another name of it as \`servername\``
+    : `no sidecar answers at ${place}${why === undefined ? "" : ` (${why})`}: start one with \`outrigger up\`, and see that \`calls.listen\` of its configuration has this address`;
   return new UnavailableError(message, { code: UNREACHABLE, cause });
 }
 

@@ -3,10 +3,10 @@
 "use strict";
 
 const { HttpProxy } = require("./proxy.cjs");
-const { Discovered, Routes } = require("./routes.cjs");
 
 /** A middleware for Express, and for whatever else calls `(request, response, next)`. */
 function expressProxy({ auto = false, fallback, ...options } = {}) {
+  const { Discovered, Routes } = require("./routes.cjs");
   const proxy = new HttpProxy(options);
   const { url, token, tls } = options;
   const known = new Routes();
@@ -26,8 +26,27 @@ function expressProxy({ auto = false, fallback, ...options } = {}) {
     }
   };
 
+  /** The routes again, for what `node:http` gives with `upgrade`; their paths are whole there, as nothing is mounted. */
+  const upgrade = async (request, socket, head, next) => {
+    const [path, query] = parts(request);
+    const to = known.find(path, "GET");
+    if (to !== undefined) {
+      return proxy.upgrade(request, socket, head, { path: to + query, fallback: fallback === true && next ? () => next() : undefined });
+    }
+    if (next !== undefined) {
+      return next();
+    }
+    if (!(socket.server?.listenerCount("upgrade") > 1)) {
+      const { answerOn } = require("./upgrade.cjs");
+      // Nobody else is there to answer it.
+      socket.on("error", () => {});
+      answerOn(socket, { status: 404, words: "no WebSocket is here" });
+    }
+  };
+
   return Object.assign(middleware, {
     proxy,
+    upgrade,
     route(from, to, options) {
       known.add(from, to, options);
       return middleware;

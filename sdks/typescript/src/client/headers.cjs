@@ -2,7 +2,7 @@
 
 "use strict";
 
-/** What belongs to one connection. `Upgrade` is among them: nothing is upgraded here. */
+/** What belongs to one connection. `Upgrade` is among them: a WebSocket says it anew. */
 const HOP_BY_HOP = new Set([
   "connection",
   "keep-alive",

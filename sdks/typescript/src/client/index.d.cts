@@ -222,6 +222,14 @@ export interface NodeResponse {
   end(...words: any[]): unknown;
 }
 
+/** A client's connection as `node:http` gives it with `upgrade`. */
+export interface NodeSocket {
+  readonly destroyed: boolean;
+  destroy(): unknown;
+  write(data: any): unknown;
+  on(event: any, listener: (...words: any[]) => void): unknown;
+}
+
 export interface ProxyOptions {
   /** As of `SidecarClient`. */
   url?: string | URL;
@@ -256,9 +264,24 @@ export interface ForwardOptions {
   fallback?: Fallback | undefined;
 }
 
+export interface UpgradeOptions {
+  /** The path and query at the sidecar; by default the request's own, as it was received. */
+  path?: string;
+  /** How long the first answer may take; as of `HttpProxy`. */
+  timeout?: number;
+  headers?: Record<string, string>;
+  /** Takes the WebSocket in place of a sidecar that is away. Nothing of it has been read. */
+  fallback?: ((error: CallError, request: any, socket: any, head: any) => unknown) | undefined;
+}
+
 /** Sends requests on to the sidecar, both bodies streamed, and answers 502, 503 or 504 where that fails. */
 export class HttpProxy {
   constructor(options?: HttpProxyOptions);
+  /**
+   * Sends a WebSocket on: `server.on("upgrade", proxy.upgrade)`. What fails is answered on the connection itself. Settles when it is over,
+   * and rejects only with what `fallback` throws.
+   */
+  readonly upgrade: (request: NodeRequest, socket: NodeSocket, head: Uint8Array, options?: UpgradeOptions) => Promise<void>;
   /** Settles when the request has been answered, or its client has gone. */
   forward(request: NodeRequest, response: NodeResponse, options?: ForwardOptions): Promise<void>;
   /** Closes the connections that nobody uses. */
@@ -288,6 +311,12 @@ export interface RouteOptions {
 export interface ExpressProxy {
   (request: NodeRequest, response: NodeResponse, next: (error?: any) => void): Promise<void>;
   readonly proxy: HttpProxy;
+  /**
+   * Sends WebSockets on whose path has a route: `server.on("upgrade", proxy.upgrade)`. The path is whole here, wherever the middleware stands.
+   * What has no route goes to `next`; without one it is left to the server's other listeners, and answered with 404 where it has none. With
+   * `fallback: true` it goes to `next` too where the sidecar is away.
+   */
+  readonly upgrade: (request: NodeRequest, socket: NodeSocket, head: Uint8Array, next?: () => void) => Promise<void>;
   /** Sends a path to one of the sidecar's, the same by default; `/reports/*` is all below. The path is the one where the middleware stands. */
   route(from: string, to?: string, options?: RouteOptions): ExpressProxy;
   /** Asks the sidecar for its functions, and sends `POST` of their paths there; rejects where it does not answer, and asks again with the next requests. */

@@ -1,0 +1,139 @@
+/**
+ * One request of a Node server, sent on, and its answer, sent back.
+ *
+ * Nothing of the request is read before there is a connection for it.
+ */
+
+"use strict";
+
+const { pipeline } = require("node:stream");
+
+const { connected } = require("./agent.cjs");
+const { startTimer } = require("./abort.cjs");
+const { late, lost, unreachable } = require("./errors.cjs");
+const { passHead } = require("./headers.cjs");
+
+/** One try; an error of null where it was answered, or its client has gone. */
+function exchange({ request, response, agent, place, path, headers, body, timeout }) {
+  return new Promise((resolve) => {
+    if (response.destroyed) {
+      return void resolve({ isLeft: true });
+    }
+    const what = `${request.method} ${path}`;
+    const upstream = agent.request({ method: request.method, path, headers });
+    let isConnected = false;
+    let reply = null;
+    const timer = startTimer(timeout, () => end(Object.assign(late(place, timeout), { isUnsent: !isConnected })));
+    const end = (error, isStale = false) => {
+      clearTimeout(timer);
+      response.removeListener("close", left);
+      if (body.kind === "stream") {
+        request.unpipe(upstream);
+      }
+      if (reply === null) {
+        upstream.destroy();
+      }
+      resolve({ error, isStale, hasBegun: response.headersSent });
+    };
+    const left = () => {
+      if (reply?.errored || response.writableFinished) {
+        return; // It is closed because its answer broke off, or is whole.
+      }
+      upstream.destroy();
+      resolve({ isLeft: true });
+      end(null);
+    };
+    response.once("close", left);
+    upstream.on("error", (cause) => {
+      if (reply !== null) {
+        return; // What reads the answer is told of it.
+      }
+      const isStale = upstream.reusedSocket && (cause.code === "ECONNRESET" || cause.code === "EPIPE");
+      end(isConnected ? lost(what, cause) : unreachable(place, cause), isStale);
+    });
+    upstream.on("information", (info) => passHint(info, response));
+    upstream.once("response", (answered) => {
+      reply = answered;
+      clearTimeout(timer);
+      passHead(reply, response);
+      if (!response.hasHeader("content-length")) {
+        response.flushHeaders?.();
+      }
+      reply.once("end", () => passTrailers(reply, response));
+      pipeline(reply, response, () => end(reply.complete ? null : lost(what, reply.errored)));
+    });
+    connected(upstream, () => {
+      isConnected = true;
+      if (body.kind === "stream") {
+        send(request, upstream, timer);
+      }
+    });
+    if (body.kind !== "stream") {
+      upstream.end(body.bytes);
+    }
+  });
+}
+
+/** Streams a request's body; as long as it comes the answer is not late. */
+function send(request, upstream, timer) {
+  upstream.flushHeaders();
+  request.on("data", () => timer?.refresh());
+  request.once("end", () => {
+    const trailers = request.rawTrailers ?? [];
+    if (trailers.length > 0) {
+      upstream.addTrailers(pairs(trailers));
+    }
+  });
+  request.pipe(upstream);
+}
+
+/** What is sent as the body: nothing, bytes, or the request itself. */
+function bodyOf(request, given) {
+  if (given !== undefined) {
+    return { kind: "bytes", bytes: bytesOf(given, request) };
+  }
+  const { "content-length": length, "transfer-encoding": coding } = request.headers;
+  const isFramed = coding !== undefined || (length !== undefined && length !== "0") || (request.httpVersionMajor === 2 && !request.stream?.endAfterHeaders);
+  if (!isFramed) {
+    return { kind: "none" };
+  }
+  if (!request.readableDidRead && !request.readableEnded) {
+    return { kind: "stream" };
+  }
+  if (request.body === undefined) {
+    throw new TypeError("the body of the request was read before the proxy got it: put the proxy before whatever reads bodies, or give it `body`");
+  }
+  return { kind: "bytes", bytes: bytesOf(request.body, request) };
+}
+
+function bytesOf(body, request) {
+  if (typeof body === "string" || body instanceof Uint8Array) {
+    return Buffer.from(body);
+  }
+  const kind = request.headers["content-type"] ?? "";
+  if (/^application\/x-www-form-urlencoded\b/i.test(kind)) {
+    return Buffer.from(new URLSearchParams(body).toString());
+  }
+  if (/^[^;]*\bjson\b/i.test(kind)) {
+    return Buffer.from(JSON.stringify(body));
+  }
+  throw new TypeError(`a body of ${kind || "no Content-Type"} was read before the proxy got it: put the proxy before whatever reads bodies`);
+}
+
+function passHint(info, response) {
+  if (info.statusCode === 103 && info.headers.link !== undefined && !response.headersSent) {
+    response.writeEarlyHints?.({ link: info.headers.link });
+  }
+}
+
+function passTrailers(reply, response) {
+  if (reply.rawTrailers.length > 0) {
+    response.addTrailers(pairs(reply.rawTrailers));
+  }
+}
+
+function pairs(raw) {
+  return Array.from({ length: raw.length / 2 }, (_, at) => [raw[2 * at], raw[2 * at + 1]]);
+}
+
+module.exports = { bodyOf, exchange };
