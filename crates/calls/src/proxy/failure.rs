@@ -53,8 +53,8 @@ impl Failure {
     /// Whether it speaks against the upstream's address.
     pub(super) fn is_upstreams(&self) -> bool {
         match self {
+            Self::Connect(source) => !is_short_of(source),
             Self::ConnectTimeout
-            | Self::Connect(_)
             | Self::HeadersTimeout
             | Self::TotalTimeout
             | Self::Stuck
@@ -138,6 +138,15 @@ pub(super) fn internal() -> Response<Body> {
     answer
 }
 
+/// Whether it is we who have no descriptor left, or no address to connect from.
+fn is_short_of(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::AddrNotAvailable || matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
+}
+
+/// The system has no more descriptors, this process has none: the same numbers on every Unix.
+const ENFILE: i32 = 23;
+const EMFILE: i32 = 24;
+
 fn is_malformed(error: &BodyError) -> bool {
     let read = error.downcast_ref::<http1::ReadError>();
     matches!(read, Some(http1::ReadError::Bad(http1::BadBody::Malformed(_))))
@@ -151,6 +160,15 @@ mod tests {
 
     fn eof() -> io::Error {
         io::ErrorKind::UnexpectedEof.into()
+    }
+
+    #[test]
+    fn what_we_ourselves_are_short_of_is_not_held_against_the_upstream() {
+        assert!(Failure::Connect(io::ErrorKind::ConnectionRefused.into()).is_upstreams());
+        for code in [ENFILE, EMFILE] {
+            assert!(!Failure::Connect(io::Error::from_raw_os_error(code)).is_upstreams());
+        }
+        assert!(!Failure::Connect(io::ErrorKind::AddrNotAvailable.into()).is_upstreams());
     }
 
     #[tokio::test]
