@@ -86,12 +86,14 @@ test("a stream is forwarded without a limit of time", async (t) => {
   const field = new Field(t);
   const upstream = await field.server((request, response) => {
     response.setHeader("x-accept", request.headers.accept);
+    if (request.headers["content-length"] !== undefined) response.setHeader("content-length", request.headers["content-length"]);
     request.pipe(response);
   });
   const app = express();
   app.post("/api/stream-process", async (request, response) => {
     const streamingProxy = new ForstHTTPProxy({ sidecarUrl: upstream });
     response.setHeader("Content-Type", "application/octet-stream");
+    response.setHeader("Transfer-Encoding", "chunked");
     await streamingProxy.proxyRequest(request, response, { timeout: 0, headers: { Accept: "application/octet-stream" } });
   });
   const response = await fetch(`${await field.server(app)}/api/stream-process`, { method: "POST", body: "x".repeat(1_000_000) });

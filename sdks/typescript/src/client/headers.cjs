@@ -87,6 +87,10 @@ function passHead(answer, response) {
   for (const { name, all } of values.values()) {
     response.setHeader(name, all.length === 1 ? all[0] : all);
   }
+  if (values.has("content-length")) {
+    // Whoever has set it did not know of the length: with both it would be no message.
+    response.removeHeader("transfer-encoding");
+  }
   response.statusCode = answer.statusCode;
   if (answer.httpVersionMajor === 1 && !(response.stream && response.req?.httpVersionMajor === 2)) {
     response.statusMessage = answer.statusMessage;
