@@ -7,6 +7,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use handlers::{Dialect, Handler, HandlerError, HttpHandler, HttpOptions, Pool, SocketHandler, SocketOptions};
@@ -49,6 +50,10 @@ pub(super) enum Heard {
     Hello(Arc<Hello>),
 }
 
+/// How long a handler's hello is waited for, once: a handler of several functions that is taken for a plain one is not told which of them
+/// is called.
+const HELLO: Duration = Duration::from_millis(500);
+
 impl Source {
     /// The handler of an entry, with nobody asked yet; paths begin in `folder`. `None` where the entry names an actor that `actor`
     /// does not know, or no handler at all.
@@ -69,6 +74,7 @@ impl Source {
                 },
                 timeout: None,
                 connections,
+                hello_grace: HELLO,
                 ..SocketOptions::new(folder.join(socket))
             })))
         } else if let Some(http) = &handler.http {
