@@ -2,8 +2,9 @@
 //!
 //! The rules, each in its room: a message is safe when its own confirm came ([`publisher`]); one acknowledgement covers
 //! the finished prefix and a slow head holds up nobody ([`tags`]); what a lost channel gives back is not worked on
-//! twice by us ([`hold`]), nor is what was acknowledged and not heard ([`unheard`]); puts and takes have a connection each, and both are made anew in whatever state they were lost
-//! ([`link`]); a broker that says no is an error with its cure, and one that is away is waited for ([`trouble`]).
+//! twice by us ([`hold`]), nor is what was acknowledged and not heard ([`unheard`]); puts and takes have a connection
+//! each, and both are made anew in whatever state they were lost ([`link`]); a broker that says no is an error with its
+//! cure, and one that is away is waited for ([`trouble`]).
 
 mod consumer;
 mod delay;

@@ -44,7 +44,9 @@ impl Desk {
             if Self::is_over(&state) {
                 afloat.finished.add(sent);
             } else {
-                sent.into_iter().for_each(|message| state.unheard.add(message));
+                for message in sent {
+                    state.unheard.add(message);
+                }
             }
             !state.endings.is_empty() || Self::is_leaving(&state)
         };
