@@ -10,7 +10,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
-use super::Spelling;
+use super::{Spelling, request::is_framing};
 use crate::socket::WriteHalf;
 
 /// The half of a connection that is written, and what waits to be written.
@@ -86,7 +86,8 @@ impl Writer {
         if form == BodyForm::Chunked {
             self.buffer.extend_from_slice(b"0\r\n");
             if let Some(trailers) = trailers {
-                write_fields(&mut self.buffer, trailers, None, |_| true);
+                // HTTP/2 lets any field stand there.
+                write_fields(&mut self.buffer, trailers, None, |name| !is_framing(name));
             }
             self.buffer.extend_from_slice(b"\r\n");
         }
