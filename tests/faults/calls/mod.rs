@@ -14,6 +14,7 @@ mod server;
 mod soak;
 mod steady;
 mod upstreams;
+mod vectors;
 
 use std::{net::SocketAddr, path::PathBuf};
 
