@@ -185,7 +185,7 @@ pub(super) fn leave(port: SocketAddr, when: Leaves, with_reset: bool) {
 /// Holds: the upstream's connection is closed, the handler's too; nothing of the call is left.
 #[test]
 fn clients_that_leave_end_what_was_begun_for_them() {
-    const TIMES: usize = 10;
+    const TIMES: usize = 40;
     let scene = Scene::new();
     let port = scene.port();
     let steady = Steady::beside(&scene);

@@ -33,8 +33,8 @@ impl Bound {
     ///
     /// Descriptors: the steady callers' connections, of which the old one may not have ended when there is a new one; the up to 16
     /// that `echo` keeps to its handler, one for each call that it has ever had at once; and ours, who ask for metrics. Memory: the
-    /// allocator keeps what was freed, in an arena for each thread. What leaked with each of the faults, of which there are
-    /// hundreds, would be beyond that: a connection has a buffer of 8 KiB.
+    /// allocator keeps what was freed, in an arena for each thread. Each kind of fault is met more often than that: had one connection
+    /// been left with each, it would show in the descriptors; in the long rounds its buffer of 8 KiB would, too.
     pub(super) const FEW: Self = Self {
         descriptors: 28,
         mib: 6,

@@ -53,7 +53,7 @@ pub(super) fn leave(socket: &Path, when: Leaves) {
 /// Holds: their calls are canceled, and nothing of them is left.
 #[test]
 fn callers_that_leave_end_their_calls() {
-    const TIMES: usize = 10;
+    const TIMES: usize = 40;
     let scene = Scene::new();
     let socket = scene.socket();
     let steady = Steady::beside(&scene);
@@ -65,15 +65,21 @@ fn callers_that_leave_end_their_calls() {
             }
         });
     };
-    many(2);
+    let are_canceled = |times: usize| {
+        let calls = i64::try_from(times * CALLS).expect("few");
+        wait_until("every call that was left is counted as canceled", || {
+            (scene.canceled("hold", "ipc") == calls).then_some(())
+        });
+    };
+    many(TIMES);
+    are_canceled(TIMES);
     let gauge = Gauge::new(&scene.sidecar);
     many(TIMES * scale());
     steady.goes_on();
-    let calls = i64::try_from((2 + TIMES * scale()) * CALLS).expect("few");
-    wait_until("every call that was left is counted as canceled", || {
-        (scene.canceled("hold", "ipc") == calls).then_some(())
-    });
-    gauge.is_back("callers that leave", Bound::FEW);
+    are_canceled(TIMES + TIMES * scale());
+    // There may be 512 calls at once this time, and were not before: what the allocator keeps of those.
+    let bound = Bound { mib: 16, ..Bound::FEW };
+    gauge.is_back("callers that leave", bound);
     eprintln!("callers that leave: {} right answers beside", steady.end());
     assert!(scene.sidecar.stop().success());
 }

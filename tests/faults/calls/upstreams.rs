@@ -59,8 +59,8 @@ const STRANGERS: &[(&str, Seen)] = &[
 /// Every fault, and what a client gets of it.
 pub(super) const FAULTS: &[&[(&str, Seen)]] = &[SLOW, STALLED, RESET, LENGTHS, HEADS, STRANGERS];
 
-/// How often each is met, so many of them at once.
-const TIMES: usize = 20;
+/// How often each is met, more often than there may be descriptors left; so many of them at once.
+const TIMES: usize = 64;
 const AT_ONCE: usize = 8;
 
 impl Seen {
