@@ -74,12 +74,12 @@ fn callers_that_leave_end_their_calls() {
     many(TIMES);
     are_canceled(TIMES);
     let gauge = Gauge::new(&scene.sidecar);
-    many(TIMES * scale());
+    for time in 1..=scale() {
+        many(TIMES);
+        are_canceled(TIMES + TIMES * time);
+    }
     steady.goes_on();
-    are_canceled(TIMES + TIMES * scale());
-    // There may be 512 calls at once this time, and were not before: what the allocator keeps of those.
-    let bound = Bound { mib: 16, ..Bound::FEW };
-    gauge.is_back("callers that leave", bound);
+    gauge.is_back("callers that leave", Bound::FEW);
     eprintln!("callers that leave: {} right answers beside", steady.end());
     assert!(scene.sidecar.stop().success());
 }
