@@ -6,6 +6,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod calls;
 mod commands;
 mod kills;
 mod leftovers;

@@ -113,6 +113,16 @@ impl Foreign {
         Self::start(command, &field.path(socket.unwrap_or("port")))
     }
 
+    /// A script of the test's own with these arguments; it has started when it has written the file `ready`.
+    #[track_caller]
+    pub(crate) fn script(field: &Field, script: &str, arguments: &[&str], ready: &str) -> Self {
+        field.write("script.py", script);
+        let mut command = Command::new(interpreter());
+        command.arg("script.py").args(arguments);
+        field.prepare(&mut command);
+        Self::start(command, &field.path(ready))
+    }
+
     #[track_caller]
     fn start(mut command: Command, socket: &Path) -> Self {
         let child = command.stderr(Stdio::null()).spawn().expect("python3 starts");

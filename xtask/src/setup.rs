@@ -87,6 +87,9 @@ for package in *.deb; do dpkg -x "$package" ..; done
 /// Where the tests find a Python with an S3 server.
 const MOTO: &str = "target/moto";
 
+/// Where the tests find requests, right and wrong ones, of a public suite.
+const VECTORS: &str = "target/http-vectors";
+
 /// Installs its arguments, with all words on standard error. Debian's way to say that no package may start a service is a policy: where the machine has none
 /// there is one meanwhile.
 const INSTALL: &str = r#"
@@ -147,6 +150,10 @@ pub(crate) fn setup() -> anyhow::Result<()> {
     if !root().join(MOTO).exists() {
         let make = command("python3", &["tests/harness/s3.py", "setup", MOTO]);
         run("install moto from PyPI", make)?;
+    }
+    if !root().join(VECTORS).exists() {
+        let make = command("python3", &["tests/faults/calls/vectors.py", "setup", VECTORS]);
+        run("fetch the requests of gunicorn's tests from PyPI", make)?;
     }
     Ok(())
 }
