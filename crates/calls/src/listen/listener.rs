@@ -79,6 +79,8 @@ enum Door {
     Unix { listener: UnixListener, _file: SocketFile },
 }
 
+/// Connections that wait to be taken, at most; the system may allow fewer.
+const BACKLOG: i32 = 16_384;
 /// Before the next try where the system is short of something.
 const PAUSE: Duration = Duration::from_millis(100);
 /// How long a connection may be silent before the system asks whether its other end is still there.
@@ -112,6 +114,8 @@ impl Listener {
                     None
                 };
                 let listener = TcpListener::bind((host.as_str(), *port)).await.map_err(bad)?;
+                // Whoever finds it full tries again after a second, or more.
+                SockRef::from(&listener).listen(BACKLOG).map_err(bad)?;
                 (Door::Tcp(listener), certificate)
             }
         };
