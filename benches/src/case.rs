@@ -43,6 +43,14 @@ pub fn rest() {
 /// A handler is found plain within it, too.
 const REST: Duration = Duration::from_millis(200);
 
+/// Sides in their order, each first in its turn.
+pub fn in_turn<S: Clone>(sides: &[S], round: u32) -> Vec<S> {
+    let turn = usize::try_from(round).unwrap_or(0) % sides.len().max(1);
+    let mut sides = sides.to_vec();
+    sides.rotate_left(turn);
+    sides
+}
+
 /// Does both, the first one first in even rounds and last in odd ones.
 pub fn interleave<A, B>(
     round: u32,

@@ -31,6 +31,11 @@ impl Pins {
         story: "",
     };
 
+    /// As [`apart`](Self::apart), unless it is left to the system.
+    pub fn unless(unpinned: bool, story: &'static str) -> Self {
+        if unpinned { Self::NONE } else { Self::apart(story) }
+    }
+
     /// One processor for each side; `story` says who is pinned, with `{asker}` and `{handler}` for the processors.
     pub fn apart(story: &'static str) -> Self {
         match &usable()[..] {

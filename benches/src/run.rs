@@ -38,14 +38,14 @@ enum Format {
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Options {
-    /// Measures all cases and prints what was found; no round begins that might end after `limit`.
+    /// Measures the cases that are wanted and prints what was found; no round begins that might end after `limit`.
     ///
     /// # Errors
     /// A case failed, or there is none.
     pub fn measure(
         &self,
         mut report: Report,
-        cases: &mut [Box<dyn Case>],
+        mut cases: Vec<Box<dyn Case>>,
         stage: &Stage,
         limit: Duration,
     ) -> anyhow::Result<()> {
@@ -55,8 +55,9 @@ impl Options {
                 stage.folder.display()
             );
         }
+        cases.retain(|case| case.names().iter().any(|name| name.starts_with(&self.only)));
         ensure!(!cases.is_empty(), "no case begins with `{}`", self.only);
-        report.rounds = rounds(cases, stage, self.rounds, limit)?;
+        report.rounds = rounds(&mut cases, stage, self.rounds, limit)?;
         report.rows = cases.iter().flat_map(|case| case.rows()).collect();
         report.rows.retain(|row| row.case.starts_with(&self.only));
         match self.output {

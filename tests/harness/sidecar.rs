@@ -80,6 +80,17 @@ impl Sidecar {
         address.expect("an address")
     }
 
+    /// Where it takes calls over HTTP.
+    #[track_caller]
+    pub(crate) fn calls(&self) -> SocketAddr {
+        wait_until("the log names the address", || {
+            self.lines().iter().find_map(|line| {
+                let address = line["address"].as_str()?.strip_prefix("http://")?;
+                (line["message"] == "taking calls").then(|| address.parse().ok())?
+            })
+        })
+    }
+
     /// The value of a counter or gauge of `/metrics`, spelt with its labels; 0 where it is not there yet.
     #[track_caller]
     pub(crate) fn metric(&self, sample: &str) -> i64 {

@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::ensure;
 use benches::{
-    case::{Case, Stage, rest},
+    case::{Case, Stage, in_turn, rest},
     clock,
     figures::{float, median, percentile},
     peer::Killed,
@@ -48,10 +48,8 @@ impl Case for Ipc {
 
     fn round(&mut self, stage: &Stage, round: u32) -> anyhow::Result<String> {
         let ways: [Way; 3] = [ours, floor, relay];
-        let mut order = [0, 1, 2];
-        order.rotate_left(usize::try_from(round)? % ways.len());
         let mut found = [[0.0; 2]; 3];
-        for place in order {
+        for place in in_turn(&[0, 1, 2], round) {
             found[place] = ways[place](stage)?;
             rest();
         }

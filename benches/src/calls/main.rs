@@ -47,16 +47,12 @@ const PINNED: &str = "proxies and outrigger on cpu {asker}, all others on cpu {h
 
 fn main() -> anyhow::Result<()> {
     let options = Options::parse();
-    let pins = if options.unpinned {
-        Pins::NONE
-    } else {
-        Pins::apart(PINNED)
-    };
+    let pins = Pins::unless(options.unpinned, PINNED);
     let stage = Stage::new(run::folder()?, pins);
     let mut report = Report::new("calls", &stage);
     report.machine = format!("{}; {}", report.machine, servers::versions()?);
     let upstream = Rc::new(Upstream::start(pins.handler)?);
-    let mut cases: Vec<Box<dyn Case>> = vec![
+    let cases: Vec<Box<dyn Case>> = vec![
         Box::new(proxy::throughput(&upstream)),
         Box::new(proxy::latency(&upstream)),
         Box::new(proxy::paced(&upstream)),
@@ -67,7 +63,5 @@ fn main() -> anyhow::Result<()> {
         Box::new(node::Calls::ipc()),
         Box::new(node::Calls::http()),
     ];
-    let only = &options.run.only;
-    cases.retain(|case| case.names().iter().any(|name| name.starts_with(only.as_str())));
-    options.run.measure(report, &mut cases, &stage, LIMIT)
+    options.run.measure(report, cases, &stage, LIMIT)
 }

@@ -12,7 +12,7 @@
 use std::{collections::BTreeMap, rc::Rc, time::Duration};
 
 use benches::{
-    case::{Case, Stage},
+    case::{Case, Stage, in_turn},
     figures::median,
     report::Row,
 };
@@ -127,12 +127,9 @@ impl Case for Proxying {
     }
 
     fn round(&mut self, stage: &Stage, round: u32) -> anyhow::Result<String> {
-        let mut sides = self.sides.to_vec();
-        let turn = usize::try_from(round)? % sides.len();
-        sides.rotate_left(turn);
         let mut found = BTreeMap::new();
         let mut shown = Vec::new();
-        for side in sides {
+        for side in in_turn(&self.sides, round) {
             let figures = side.measure(stage, &self.load, &self.upstream)?;
             shown.push(format!(
                 "{} {:.0}/s, p50 {:.1} us, p99 {:.1} us, {:.0} mCPU",

@@ -68,26 +68,21 @@ impl Storage {
 
 fn main() -> anyhow::Result<()> {
     let options = Options::parse();
-    let pins = if options.unpinned {
-        Pins::NONE
-    } else {
-        Pins::apart(PINNED)
-    };
+    let pins = Pins::unless(options.unpinned, PINNED);
     let stage = Stage::new(run::folder()?, pins);
     let mut report = Report::new("hop", &stage);
-    let only = &options.run.only;
-    let mut cases = match options.queue {
-        Storage::Sqlite => cases(only),
-        Storage::Rabbitmq => rabbitmq::cases(&stage, only)?,
+    let cases = match options.queue {
+        Storage::Sqlite => cases(),
+        Storage::Rabbitmq => rabbitmq::cases(&stage, &options.run.only)?,
     };
     if options.queue == Storage::Rabbitmq {
         report.machine = format!("{}; {}", report.machine, rabbitmq::versions()?);
     }
-    options.run.measure(report, &mut cases, &stage, options.queue.limit())
+    options.run.measure(report, cases, &stage, options.queue.limit())
 }
 
-fn cases(only: &str) -> Vec<Box<dyn Case>> {
-    let mut cases: Vec<Box<dyn Case>> = vec![
+fn cases() -> Vec<Box<dyn Case>> {
+    vec![
         Box::new(Embedded::new("embedded-1", 1, 1)),
         Box::new(Embedded::new("embedded-64", 64, 1)),
         Box::new(Embedded::new("embedded-64-processes-2", 64, 2)),
@@ -95,7 +90,5 @@ fn cases(only: &str) -> Vec<Box<dyn Case>> {
         Box::new(idle::Idle::default()),
         Box::new(ready::Ready::default()),
         Box::new(payload::Payload::default()),
-    ];
-    cases.retain(|case| case.names().iter().any(|name| name.starts_with(only)));
-    cases
+    ]
 }

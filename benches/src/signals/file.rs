@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use benches::{
-    case::{Case, Stage, rest},
+    case::{Case, Stage, in_turn, rest},
     figures::{float, median},
     report::Row,
 };
@@ -66,11 +66,8 @@ impl Case for Throughput {
     }
 
     fn round(&mut self, stage: &Stage, round: u32) -> anyhow::Result<String> {
-        let mut sides = self.sides.to_vec();
-        let turn = usize::try_from(round)? % sides.len();
-        sides.rotate_left(turn);
         let mut found = Vec::new();
-        for side in sides {
+        for side in in_turn(&self.sides, round) {
             let lines = self.measure(stage, side)?;
             self.found.entry(side).or_default().push(lines);
             found.push(format!("{} {lines:.0}", side.name()));

@@ -34,7 +34,7 @@ fn main() -> anyhow::Result<()> {
     let stage = Stage::new(run::folder()?, Pins::NONE);
     let mut report = Report::new("signals", &stage);
     report.machine = format!("{}; {}", report.machine, side::versions()?);
-    let mut cases: Vec<Box<dyn Case>> = vec![
+    let cases: Vec<Box<dyn Case>> = vec![
         Box::new(file::Throughput::new("file", 1, true)),
         Box::new(file::Throughput::new("connections-1", 1, false)),
         Box::new(file::Throughput::new("connections-10", 10, false)),
@@ -44,7 +44,5 @@ fn main() -> anyhow::Result<()> {
         Box::new(idle::Idle::default()),
         Box::new(buffer::Thousand::default()),
     ];
-    let only = &options.run.only;
-    cases.retain(|case| case.names().iter().any(|name| name.starts_with(only.as_str())));
-    options.run.measure(report, &mut cases, &stage, LIMIT)
+    options.run.measure(report, cases, &stage, LIMIT)
 }

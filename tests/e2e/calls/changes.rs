@@ -11,7 +11,7 @@ use std::{
     thread,
 };
 
-use super::{Gate, ask, begin, port, post, reply};
+use super::{Gate, ask, begin, post, reply};
 use crate::harness::{Answer, Field, Plain, Said, Sidecar, Web, json, wait_until};
 
 /// Functions `f` and, where it is wanted, `g`, at `f.sock` and `g.sock`; `more` is a part of `calls`.
@@ -58,7 +58,7 @@ fn functions_change_below_connections_that_stay() {
     });
     let sidecar = field.run();
     let mut under_way = begin(&sidecar, "POST", "/f", &[], "1");
-    let mut stays = TcpStream::connect(port(&sidecar)).expect("it listens");
+    let mut stays = TcpStream::connect(sidecar.calls()).expect("it listens");
     assert!(call(&mut stays, "/health").starts_with("200 "));
     wait_until("f is called", || (f.requests().len() == 1).then_some(()));
     field.configure(&config(&["g"], ""));
@@ -78,7 +78,7 @@ fn addresses_come_and_go_with_the_file() {
         Answer::text(r#"{"status":"ok","result":"f"}"#)
     });
     let sidecar = field.run();
-    let first = port(&sidecar);
+    let first = sidecar.calls();
     let mut stays = TcpStream::connect(first).expect("it listens");
     assert_eq!(call(&mut stays, "/f"), "200 \"f\"");
     let both = config(&["f"], "").replace("127.0.0.1:0\"", "127.0.0.1:0\", \"ipc:calls.sock\"");

@@ -15,14 +15,14 @@ mod streaming;
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::TcpStream,
     os::unix::net::UnixStream,
     path::Path,
     sync::{Condvar, Mutex, MutexGuard},
     time::Duration,
 };
 
-use crate::harness::{Answer, Field, Plain, Sidecar, Value, wait_until};
+use crate::harness::{Answer, Field, Plain, Sidecar, Value};
 
 /// Functions whose handlers the tests play themselves, at `f.sock`.
 const ONE: &str = "calls:
@@ -83,17 +83,6 @@ impl Reply {
     }
 }
 
-/// Where calls are taken over HTTP.
-#[track_caller]
-fn port(sidecar: &Sidecar) -> SocketAddr {
-    wait_until("the log names the address", || {
-        sidecar.lines().iter().find_map(|line| {
-            let address = line["address"].as_str()?.strip_prefix("http://")?;
-            (line["message"] == "taking calls").then(|| address.parse().ok())?
-        })
-    })
-}
-
 /// Sends a request and reads its answer to the end.
 #[track_caller]
 fn ask(sidecar: &Sidecar, method: &str, path: &str, headers: &[&str], body: &str) -> Reply {
@@ -106,7 +95,7 @@ fn ask(sidecar: &Sidecar, method: &str, path: &str, headers: &[&str], body: &str
 /// Sends a request, and reads nothing yet.
 #[track_caller]
 fn begin(sidecar: &Sidecar, method: &str, path: &str, headers: &[&str], body: &str) -> TcpStream {
-    let mut stream = TcpStream::connect(port(sidecar)).expect("it listens");
+    let mut stream = TcpStream::connect(sidecar.calls()).expect("it listens");
     stream
         .set_read_timeout(Some(Duration::from_secs(30)))
         .expect("a timeout");

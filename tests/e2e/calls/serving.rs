@@ -2,7 +2,7 @@
 
 use std::{net::TcpStream, sync::Arc, time::Duration};
 
-use super::{Gate, Line, ONE, begin, port, post, reply, with_handler};
+use super::{Gate, Line, ONE, begin, post, reply, with_handler};
 use crate::harness::{Answer, Field, Signal, Web, wait_until};
 
 const GOOD: &str = r#"{"records":[]}"#;
@@ -27,7 +27,7 @@ fn what_is_in_flight_is_answered_before_the_end() {
     let mut line = Line::open(&field.path("calls.sock"));
     line.say(&format!(r#"{{"function":"processData","args":[{GOOD}]}}"#));
     handler.wait_for(2);
-    let address = port(&sidecar);
+    let address = sidecar.calls();
     sidecar.signal(Signal::SIGTERM);
     wait_until("it takes nothing new", || {
         TcpStream::connect(address).is_err().then_some(())

@@ -1,4 +1,4 @@
-//! Crowds: two thousand connections at once, and more than there are descriptors.
+//! Crowds: ten thousand connections at once, and more than there are descriptors.
 
 use std::{
     net::{SocketAddr, TcpStream},
@@ -26,9 +26,12 @@ use crate::harness::{Field, Sidecar, wait_until};
 /// Whoever opens thousands of connections does so alone.
 static CROWD: Mutex<()> = Mutex::new(());
 /// Connections at once.
-const CONNECTIONS: usize = 2_000;
+const CONNECTIONS: usize = 10_000;
 /// Descriptors that are left to other tests of this process.
 const OTHERS: usize = 2_000;
+/// Connections on their way at once: more than the system lets wait to be taken are not connected, whatever it tells their clients,
+/// who then try again after 1, 2, 4 .. seconds.
+const COMING: usize = 1_000;
 /// Requests to the service at once: each has a connection there, and a thread of this test.
 const AT_ONCE: usize = 200;
 /// What a connection without a request may take: its buffer of 8 KiB, its task, and the system's bookkeeping.
@@ -44,7 +47,8 @@ fn raise() -> usize {
 }
 
 /// One of a crowd: is answered, waits until all are, and is answered again.
-async fn one(address: SocketAddr, number: usize, all: Arc<Barrier>, few: Arc<Semaphore>) {
+async fn one(address: SocketAddr, number: usize, all: Arc<Barrier>, [coming, few]: [Arc<Semaphore>; 2]) {
+    let mut on_its_way = Some(coming.acquire().await.expect("it is open"));
     let mut stream = tokio::net::TcpStream::connect(address).await.expect("it listens");
     for round in 0..2 {
         let (request, wanted) = if number.is_multiple_of(2) {
@@ -69,6 +73,7 @@ async fn one(address: SocketAddr, number: usize, all: Arc<Barrier>, few: Arc<Sem
             String::from_utf8_lossy(&answer)
         );
         drop(place);
+        drop(on_its_way.take());
         all.wait().await;
         // Twice, so that there is a time at which all of them stand still.
         all.wait().await;
@@ -83,10 +88,11 @@ fn crowd(address: SocketAddr, count: usize, inspect: impl Fn()) {
         .build()
         .expect("a runtime");
     runtime.block_on(async {
-        let (all, few) = (Arc::new(Barrier::new(count + 1)), Arc::new(Semaphore::new(AT_ONCE)));
+        let all = Arc::new(Barrier::new(count + 1));
+        let places = [COMING, AT_ONCE].map(|places| Arc::new(Semaphore::new(places)));
         let mut guests = tokio::task::JoinSet::new();
         for number in 0..count {
-            guests.spawn(one(address, number, Arc::clone(&all), Arc::clone(&few)));
+            guests.spawn(one(address, number, Arc::clone(&all), places.clone()));
         }
         let come_and_go = async {
             for _ in 0..2 {
@@ -105,13 +111,13 @@ fn crowd(address: SocketAddr, count: usize, inspect: impl Fn()) {
     });
 }
 
-/// A crowd: 2,000 connections in a burst, all of which ask a function or the service, stay, and ask again.
+/// A crowd: 10,000 connections in a burst, all of which ask a function or the service, stay, and ask again.
 /// Holds: each of them gets its own answers, as do those beside; a connection takes little memory, and none when it has gone.
 ///
 /// Where the system allows this process fewer descriptors the crowd is smaller, and says so. What becomes of those for whom there
 /// is none is the next test's matter.
 #[test]
-fn a_crowd_of_connections_is_answered_each() {
+fn ten_thousand_connections_are_answered_each() {
     let _alone = CROWD.lock().unwrap_or_else(PoisonError::into_inner);
     let count = CONNECTIONS.min(raise().saturating_sub(OTHERS));
     let scene = Scene::new();

@@ -13,7 +13,7 @@ use super::{
     Scene,
     client::post,
     gauge::{Bound, Gauge},
-    port, scale,
+    scale,
     steady::Steady,
 };
 use crate::harness::{Answer, Field, Foreign, Request, Signal, Value, rounds_of, wait_until};
@@ -131,7 +131,7 @@ fn a_handler_process_that_is_killed_is_told_to_every_call_it_had() {
     let start = || Foreign::runtime(&field, "gated.sock", "gated", "gated", 2 * CALLS);
     let mut handler = Some(start());
     let sidecar = field.run();
-    let (address, socket) = (port(&sidecar), field.path("calls.sock"));
+    let (address, socket) = (sidecar.calls(), field.path("calls.sock"));
     let mut gauge = None;
     rounds_of(3, 10, |round| {
         let called = field.notes().calls.len();

@@ -5,7 +5,6 @@ use std::{fs, thread};
 use super::{
     client::{Client, get},
     gauge::{Bound, Gauge},
-    port,
 };
 use crate::harness::{Field, Foreign, Round, Sidecar, Signal, rounds_of};
 
@@ -25,7 +24,7 @@ fn start(field: &Field, port: &str) -> (Foreign, String) {
 
 /// Kills the service while it answers; gives it back, started anew.
 fn kill(field: &Field, sidecar: &Sidecar, upstream: Foreign, own: &str, round: &mut Round) -> Foreign {
-    let address = port(sidecar);
+    let address = sidecar.calls();
     let mut clients: Vec<Client> = (0..ANSWERS)
         .map(|number| {
             let mut client = Client::connect(address);

@@ -19,7 +19,7 @@ mod vectors;
 use std::{net::SocketAddr, path::PathBuf};
 
 use self::server::Server;
-use crate::harness::{Answer, Field, Plain, Sidecar, wait_until};
+use crate::harness::{Answer, Field, Plain, Sidecar};
 
 /// A process that takes calls, and everything behind it.
 ///
@@ -82,7 +82,7 @@ impl Scene {
     /// Where calls are taken over HTTP.
     #[track_caller]
     fn port(&self) -> SocketAddr {
-        port(&self.sidecar)
+        self.sidecar.calls()
     }
 
     /// Where calls are taken over the Unix socket.
@@ -96,17 +96,6 @@ impl Scene {
             "sidecar_calls_total{{package=\"main\",function=\"{function}\",way=\"{way}\",outcome=\"canceled\"}}"
         ))
     }
-}
-
-/// Where calls are taken over HTTP.
-#[track_caller]
-fn port(sidecar: &Sidecar) -> SocketAddr {
-    wait_until("the log names the address", || {
-        sidecar.lines().iter().find_map(|line| {
-            let address = line["address"].as_str()?.strip_prefix("http://")?;
-            (line["message"] == "taking calls").then(|| address.parse().ok())?
-        })
-    })
 }
 
 /// How much more is done in the long rounds.

@@ -13,7 +13,6 @@ use std::{
 use super::{
     client::Client,
     gauge::{Bound, Gauge},
-    port,
     server::{Request, Server, Wire},
 };
 use crate::harness::{Field, Value};
@@ -195,7 +194,7 @@ fn the_requests_of_gunicorns_tests_are_refused_or_arrive_as_they_are() {
     let (mut wrong, mut count) = (Vec::new(), 0);
     for vector in suite.iter().filter(|vector| vector.is_usual) {
         seen.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        let mut client = Client::connect(port(&sidecar));
+        let mut client = Client::connect(sidecar.calls());
         let statuses = vector.statuses(&mut client);
         let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
         let judged = vector.judge(&statuses, &seen);

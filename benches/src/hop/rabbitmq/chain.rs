@@ -14,7 +14,7 @@ use super::{
     venv::Venv,
 };
 use crate::{
-    case::{Case, Stage},
+    case::{Case, Stage, in_turn},
     figures::{median, percentile},
     report::Row,
 };
@@ -97,11 +97,8 @@ impl Case for Chain {
     }
 
     fn round(&mut self, stage: &Stage, round: u32) -> anyhow::Result<String> {
-        let mut sides = [&[Side::Ours], ALL_PEERS].concat();
-        let turn = usize::try_from(round)? % sides.len();
-        sides.rotate_left(turn);
         let mut found = Vec::new();
-        for side in sides {
+        for side in in_turn(&[&[Side::Ours], ALL_PEERS].concat(), round) {
             let figures = self.measure(stage, side)?;
             self.found.entry(side).or_default().push(figures);
             let [p50, p99] = figures.latency;

@@ -26,7 +26,7 @@ use super::{
     client::Message,
 };
 use crate::{
-    case::{Case, Stage, rest},
+    case::{Case, Stage, in_turn, rest},
     echo::{Echo, Intake},
     figures::{float, median},
     pin::{Cpu, Pins},
@@ -201,10 +201,7 @@ impl Case for Hops {
 
     fn round(&mut self, stage: &Stage, round: u32) -> anyhow::Result<String> {
         let count = self.settle_count(stage)?;
-        let mut sides = Side::ALL;
-        let turn = usize::try_from(round)? % sides.len();
-        sides.rotate_left(turn);
-        for side in sides {
+        for side in in_turn(&Side::ALL, round) {
             let figures = self.measure(stage, side)?;
             self.found.entry(side).or_default().push(figures);
         }

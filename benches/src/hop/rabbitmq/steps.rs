@@ -19,7 +19,7 @@ use super::{
     venv::Venv,
 };
 use crate::{
-    case::{Case, Stage},
+    case::{Case, Stage, in_turn},
     figures::{float, median},
     report::Row,
 };
@@ -129,11 +129,8 @@ impl Case for Steps {
     }
 
     fn round(&mut self, stage: &Stage, round: u32) -> anyhow::Result<String> {
-        let mut sides = [&[Side::Ours], self.peers].concat();
-        let turn = usize::try_from(round)? % sides.len();
-        sides.rotate_left(turn);
         let mut found = Vec::new();
-        for side in sides {
+        for side in in_turn(&[&[Side::Ours], self.peers].concat(), round) {
             let figures = self.measure(stage, side)?;
             self.found.entry(side).or_default().push(figures);
             found.push(format!("{} {:.0} steps/s", side.name(), figures.steps));

@@ -28,8 +28,9 @@ pub(super) struct Likeness {
 impl Likeness {
     pub(super) fn new(queue: &Arc<str>, id: &Arc<str>, body: &[u8]) -> Self {
         let mut hasher = DefaultHasher::new();
-        body[..body.len().min(END)].hash(&mut hasher);
-        body[body.len().saturating_sub(END)..].hash(&mut hasher);
+        let (head, rest) = body.split_at(body.len().min(END));
+        head.hash(&mut hasher);
+        rest[rest.len().saturating_sub(END)..].hash(&mut hasher);
         Self {
             queue: Arc::clone(queue),
             id: Arc::clone(id),
