@@ -155,9 +155,8 @@ impl Reloader {
         })?;
         let Planes { signals, calls } = &inner.planes;
         let calls = match (calls, &loaded.value.calls) {
-            (Some(plane), Some(config)) if current.root.calls.as_ref() != Some(config) => {
-                Some(plane.prepare(config).await.map_err(|error| in_full(&error))?)
-            }
+            // One of which the same is said is counted too: both planes count the same configurations.
+            (Some(plane), Some(config)) => Some(plane.prepare(config).await.map_err(|error| in_full(&error))?),
             _ => None,
         };
         if let Some(plane) = signals {
