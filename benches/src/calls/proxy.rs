@@ -129,7 +129,7 @@ impl Case for Proxying {
     fn round(&mut self, stage: &Stage, round: u32) -> anyhow::Result<String> {
         let mut found = BTreeMap::new();
         let mut shown = Vec::new();
-        for side in in_turn(&self.sides, round) {
+        for side in in_turn(self.sides, round) {
             let figures = side.measure(stage, &self.load, &self.upstream)?;
             shown.push(format!(
                 "{} {:.0}/s, p50 {:.1} us, p99 {:.1} us, {:.0} mCPU",
