@@ -67,7 +67,7 @@ impl Case for Throughput {
 
     fn round(&mut self, stage: &Stage, round: u32) -> anyhow::Result<String> {
         let mut found = Vec::new();
-        for side in in_turn(&self.sides, round) {
+        for side in in_turn(self.sides, round) {
             let lines = self.measure(stage, side)?;
             self.found.entry(side).or_default().push(lines);
             found.push(format!("{} {lines:.0}", side.name()));
