@@ -196,7 +196,8 @@ pub(crate) fn proxies() -> anyhow::Result<()> {
         is_there("node") && is_there("npm"),
         "node and npm are missing: `cargo xtask setup` installs them"
     );
-    let line = format!("npm install --prefix {NODE_PROXIES} --no-save --no-audit --no-fund {NODE_PACKAGES}");
+    // What a bench prints may be read by a program.
+    let line = format!("exec >&2; npm install --prefix {NODE_PROXIES} --no-save --no-audit --no-fund {NODE_PACKAGES}");
     run("install proxies for Node", command("sh", &["-c", &line]))
 }
 
