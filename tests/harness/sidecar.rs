@@ -6,6 +6,7 @@ use std::{
     net::{SocketAddr, TcpStream},
     path::PathBuf,
     process::{Child, Command, ExitStatus},
+    sync::OnceLock,
     time::Duration,
 };
 
@@ -17,6 +18,9 @@ use super::{Signal, is_alive, signal, wait_until, within};
 pub(crate) struct Sidecar {
     child: Child,
     log: PathBuf,
+    /// Where it listens, once its log has said it: the log grows, and is not read anew for each question.
+    admin: OnceLock<SocketAddr>,
+    calls: OnceLock<SocketAddr>,
 }
 
 impl Sidecar {
@@ -25,7 +29,12 @@ impl Sidecar {
         let file = File::create(&log).expect("a log");
         command.stderr(file.try_clone().expect("a second handle")).stdout(file);
         let child = command.spawn().expect("the binary starts");
-        Self { child, log }
+        Self {
+            child,
+            log,
+            admin: OnceLock::new(),
+            calls: OnceLock::new(),
+        }
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -71,22 +80,26 @@ impl Sidecar {
     /// Where the admin server listens, as the log says it.
     #[track_caller]
     pub(crate) fn admin(&self) -> SocketAddr {
-        let address = wait_until("the log names the admin address", || {
-            assert!(is_alive(self.pid()), "it ended while it started:\n{}", self.said());
-            self.lines()
-                .iter()
-                .find_map(|line| Some(line["admin"].as_str()?.parse().ok()))
-        });
-        address.expect("an address")
+        *self.admin.get_or_init(|| {
+            let address = wait_until("the log names the admin address", || {
+                assert!(is_alive(self.pid()), "it ended while it started:\n{}", self.said());
+                self.lines()
+                    .iter()
+                    .find_map(|line| Some(line["admin"].as_str()?.parse().ok()))
+            });
+            address.expect("an address")
+        })
     }
 
     /// Where it takes calls over HTTP.
     #[track_caller]
     pub(crate) fn calls(&self) -> SocketAddr {
-        wait_until("the log names the address", || {
-            self.lines().iter().find_map(|line| {
-                let address = line["address"].as_str()?.strip_prefix("http://")?;
-                (line["message"] == "taking calls").then(|| address.parse().ok())?
+        *self.calls.get_or_init(|| {
+            wait_until("the log names the address", || {
+                self.lines().iter().find_map(|line| {
+                    let address = line["address"].as_str()?.strip_prefix("http://")?;
+                    (line["message"] == "taking calls").then(|| address.parse().ok())?
+                })
             })
         })
     }

@@ -11,7 +11,7 @@ use super::{
     client::Client,
     gauge::{Bound, Gauge},
     is_long, scale,
-    server::{LONG, long},
+    server::{LONG, LONG_BODY},
     steady::Steady,
 };
 use crate::harness::wait_until;
@@ -56,10 +56,10 @@ fn clients_that_read_a_byte_a_second_hold_back_their_upstream_alone() {
         gauge.more_descriptors()
     );
     assert!(most << 10 <= CLIENTS as u64 * EACH_KIB, "{most} MiB");
-    let wanted = long();
+    let wanted = &*LONG_BODY;
     for (client, read) in clients.iter_mut().zip(&mut read) {
         client.exactly(LONG - read.len(), read).expect("all of it");
-        assert!(*read == wanted, "other bytes than were sent");
+        assert!(read == wanted, "other bytes than were sent");
     }
     drop(clients);
     // Their connections to the upstream wait for a next request.

@@ -4,7 +4,7 @@ use std::{
     io::{self, BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{
-        Arc,
+        Arc, LazyLock,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
@@ -182,20 +182,20 @@ fn end() -> io::Result<()> {
 /// Answers with the target, or with [`LONG`] bytes for `/good/long`.
 pub(super) fn good(wire: &mut Wire, target: &str) -> io::Result<()> {
     let body = if target == "/good/long" {
-        long()
+        &LONG_BODY
     } else {
-        target.as_bytes().to_vec()
+        target.as_bytes()
     };
     wire.say(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()))?;
     wire.say(body)
 }
 
 /// Bytes that tell where they stand.
-pub(super) fn long() -> Vec<u8> {
+pub(super) static LONG_BODY: LazyLock<Vec<u8>> = LazyLock::new(|| {
     (0..LONG / 8)
         .flat_map(|number| format!("{number:07}\n").into_bytes())
         .collect()
-}
+});
 
 /// Has the fault that the target names; see [`FAULTS`](super::upstreams::FAULTS).
 pub(super) fn bad(wire: &mut Wire, target: &str) -> io::Result<()> {
