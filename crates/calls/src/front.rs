@@ -72,8 +72,10 @@ impl Front {
             shared: Arc::new(shared),
         }
     }
+}
 
-    async fn answer(&self, mut request: Request<Body>, peer: Peer) -> Response<Body> {
+impl Handle for Front {
+    async fn handle(&self, mut request: Request<Body>, peer: Peer) -> Response<Body> {
         let Shared { service, .. } = &*self.shared;
         request.extensions_mut().insert(peer);
         let uri = request.uri().clone();
@@ -108,12 +110,6 @@ impl Front {
                 service.refuse(request, Refusal::Method { allow }).await
             }
         }
-    }
-}
-
-impl Handle for Front {
-    async fn handle(&self, request: Request<Body>, peer: Peer) -> Response<Body> {
-        self.answer(request, peer).await
     }
 }
 

@@ -12,6 +12,7 @@
 //! in its place; what fails later breaks the connection.
 
 mod access_log;
+mod alarm;
 mod body;
 pub mod config;
 mod front;

@@ -5,11 +5,15 @@ use std::{io, pin::Pin, sync::Arc, time::Duration};
 use bytes::BytesMut;
 use chassis::lifecycle::Drain;
 use http::{Method, Request, StatusCode, Version};
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, timeout},
+};
 
 use super::{Expectation, Handle, Interim, Peer, Takeover, interim::Said, refusal, request_body::RequestBody};
 use crate::{
     Body,
+    alarm::Alarm,
     http1::{Head, HeadError, Incoming, LineEnd, Reader, Refusal, Writer, write_fields},
     socket::Socket,
 };
@@ -47,6 +51,7 @@ pub(super) async fn serve<H: Handle>(
         interim,
         said,
         exchange: 0,
+        alarm: Alarm::default(),
     };
     let ending = drain.clone();
     tokio::select! {
@@ -76,6 +81,8 @@ struct Connection<H> {
     said: mpsc::Receiver<Said>,
     /// Counts requests.
     exchange: u64,
+    /// For the next request.
+    alarm: Alarm,
 }
 
 impl<H: Handle> Connection<H> {
@@ -109,25 +116,31 @@ impl<H: Handle> Connection<H> {
 
     /// The next head; `None` where the connection ends instead.
     async fn next(
-        &self,
+        &mut self,
         reader: &mut Reader,
         ending: Pin<&mut impl Future<Output = ()>>,
     ) -> Option<Result<Head, Refusal>> {
         if !reader.has_more() {
+            self.alarm.set(Some(Instant::now() + IDLE_TIME));
             tokio::select! {
                 biased;
-                filled = timeout(IDLE_TIME, std::future::poll_fn(|cx| reader.poll_fill(cx))) => match filled {
-                    Ok(Ok(1..)) => {}
+                filled = std::future::poll_fn(|cx| reader.poll_fill(cx)) => match filled {
+                    Ok(1..) => {}
                     _ => return None,
                 },
                 () = ending => return None,
+                () = self.alarm.rings() => return None,
             }
         }
-        match timeout(HEAD_TIME, reader.head(LineEnd::Strict)).await {
-            Ok(Ok(text)) => Some(Head::read(&text)),
-            Ok(Err(HeadError::Refused(too_large))) => Some(Err(too_large.into())),
-            Ok(Err(HeadError::Closed | HeadError::Broken(_))) => None,
-            Err(_) => Some(Err(Refusal::LATE)),
+        self.alarm.set(Some(Instant::now() + HEAD_TIME));
+        tokio::select! {
+            biased;
+            text = reader.head(LineEnd::Strict) => match text {
+                Ok(text) => Some(Head::read(&text)),
+                Err(HeadError::Refused(too_large)) => Some(Err(too_large.into())),
+                Err(HeadError::Closed | HeadError::Broken(_)) => None,
+            },
+            () = self.alarm.rings() => Some(Err(Refusal::LATE)),
         }
     }
 

@@ -1,7 +1,6 @@
 //! The body of an upstream's answer on its way back.
 
 use std::{
-    future::Future,
     io,
     pin::Pin,
     sync::{
@@ -14,14 +13,12 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
-use tokio::{
-    sync::oneshot,
-    time::{Instant, Sleep},
-};
+use tokio::{sync::oneshot, time::Instant};
 
 use super::{account::Account, connect::Link, upstream::Chosen};
 use crate::{
     BodyError,
+    alarm::Alarm,
     http1::{Incoming, Reader, Writer},
 };
 
@@ -37,7 +34,7 @@ pub(super) struct AnswerBody {
     account: Account,
     idle: Option<Duration>,
     deadline: Option<Instant>,
-    alarm: Option<Pin<Box<Sleep>>>,
+    alarm: Alarm,
     is_waiting: bool,
     seen: u64,
 }
@@ -65,6 +62,7 @@ impl AnswerBody {
     pub(super) fn new(
         incoming: Incoming,
         sending: Sending,
+        alarm: Alarm,
         keep_alive: bool,
         chosen: Chosen,
         account: Account,
@@ -77,7 +75,7 @@ impl AnswerBody {
             account,
             idle: None,
             deadline: None,
-            alarm: None,
+            alarm,
             is_waiting: false,
             seen: 0,
         }
@@ -108,7 +106,11 @@ impl AnswerBody {
         };
         if let (true, Some(writer)) = (self.keep_alive, writer) {
             let reader: Reader = incoming.into_reader();
-            self.chosen.origin.pool.keep(Link { reader, writer });
+            self.chosen.origin.pool.keep(Link {
+                reader,
+                writer,
+                alarm: std::mem::take(&mut self.alarm),
+            });
         }
     }
 
@@ -126,25 +128,12 @@ impl AnswerBody {
 
     /// Ready when it has been silent for too long.
     fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<&'static str> {
-        if self.idle.is_none() && self.deadline.is_none() {
-            return Poll::Pending;
-        }
         loop {
-            let now = Instant::now();
             if !std::mem::replace(&mut self.is_waiting, true) {
-                let silent = self.idle.and_then(|idle| now.checked_add(idle));
-                let Some(until) = [silent, self.deadline].into_iter().flatten().min() else {
-                    return Poll::Pending;
-                };
-                match &mut self.alarm {
-                    Some(alarm) => alarm.as_mut().reset(until),
-                    none => *none = Some(Box::pin(tokio::time::sleep_until(until))),
-                }
+                let silent = self.idle.and_then(|idle| Instant::now().checked_add(idle));
+                self.alarm.set([silent, self.deadline].into_iter().flatten().min());
             }
-            let Some(alarm) = &mut self.alarm else {
-                return Poll::Pending;
-            };
-            ready!(alarm.as_mut().poll(cx));
+            ready!(self.alarm.poll(cx));
             if self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
                 return Poll::Ready("total_timeout");
             }

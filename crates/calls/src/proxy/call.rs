@@ -172,6 +172,7 @@ impl Call<'_> {
             reply,
             reader,
             upload,
+            alarm,
             refuses_body,
         } = answered;
         account.answered(reply.status);
@@ -213,7 +214,7 @@ impl Call<'_> {
         // A small answer mostly comes with its head: then there is nothing to be carried on.
         let whole = incoming.whole();
         let is_done = incoming.is_done();
-        let mut body = AnswerBody::new(incoming, sending, reply.keep_alive, chosen, account);
+        let mut body = AnswerBody::new(incoming, sending, alarm, reply.keep_alive, chosen, account);
         if is_done {
             body.finish();
             *answer.body_mut() = whole.map_or_else(Body::empty, Body::from);

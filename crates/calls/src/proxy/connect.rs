@@ -11,6 +11,7 @@ use tokio_rustls::{
 
 use super::address::{Place, UpstreamAddress};
 use crate::{
+    alarm::Alarm,
     http1::{Reader, Writer},
     socket::Socket,
 };
@@ -20,6 +21,8 @@ use crate::{
 pub(super) struct Link {
     pub(super) reader: Reader,
     pub(super) writer: Writer,
+    /// For what it waits for.
+    pub(super) alarm: Alarm,
 }
 
 /// Connects.
@@ -46,6 +49,7 @@ pub(super) async fn open(address: &UpstreamAddress, tls: Option<&TlsConnector>) 
     Ok(Link {
         reader: Reader::new(read, BytesMut::new()),
         writer: Writer::new(write),
+        alarm: Alarm::default(),
     })
 }
 

@@ -16,6 +16,7 @@ use super::{
     upstream::Limits,
 };
 use crate::{
+    alarm::Alarm,
     http1::{BodyForm, HeadError, LineEnd, Reader, Reply, Scanner, TooLarge},
     listen::Interim,
 };
@@ -41,6 +42,7 @@ pub(super) struct Answered {
     pub(super) reader: Reader,
     /// May have more to send.
     pub(super) upload: Upload,
+    pub(super) alarm: Alarm,
     /// Whether it came in place of the 100 that the body waits for.
     pub(super) refuses_body: bool,
 }
@@ -55,23 +57,33 @@ pub(super) async fn exchange(
     outgoing: Outgoing,
     terms: Terms<'_>,
 ) -> Result<Answered, (Failure, Outgoing)> {
-    let Link { mut reader, writer } = link;
+    let Link {
+        mut reader,
+        writer,
+        mut alarm,
+    } = link;
     let mut upload = Upload::new(writer, outgoing, terms.form);
-    match head(&mut reader, &mut upload, terms).await {
+    match head(&mut reader, &mut upload, &mut alarm, terms).await {
         Ok((reply, refuses_body)) => Ok(Answered {
             reply,
             reader,
             upload,
+            alarm,
             refuses_body,
         }),
         Err(failure) => Err((failure, upload.outgoing)),
     }
 }
 
-async fn head(reader: &mut Reader, upload: &mut Upload, terms: Terms<'_>) -> Result<(Reply, bool), Failure> {
+async fn head(
+    reader: &mut Reader,
+    upload: &mut Upload,
+    alarm: &mut Alarm,
+    terms: Terms<'_>,
+) -> Result<(Reply, bool), Failure> {
     let mut scanner = Scanner::new(LineEnd::Lenient);
     let mut patience = Patience::new(terms, upload);
-    let mut sleep = std::pin::pin!(tokio::time::sleep_until(patience.wake()));
+    alarm.set(patience.wake());
     let mut has_answered = false;
     loop {
         tokio::select! {
@@ -80,7 +92,7 @@ async fn head(reader: &mut Reader, upload: &mut Upload, terms: Terms<'_>) -> Res
                 // An upstream that takes no more may still say why.
                 Ok(()) | Err(UploadError::Upstream) => {
                     patience.sent();
-                    sleep.as_mut().reset(patience.wake());
+                    alarm.set(patience.wake());
                 }
                 Err(UploadError::Client(error)) => return Err(Failure::Client(error)),
             },
@@ -95,17 +107,17 @@ async fn head(reader: &mut Reader, upload: &mut Upload, terms: Terms<'_>) -> Res
                 scanner = Scanner::new(LineEnd::Lenient);
                 if reply.status == 100 {
                     patience.go_on(upload);
-                    sleep.as_mut().reset(patience.wake());
+                    alarm.set(patience.wake());
                 }
                 if let Some(interim) = terms.interim {
                     interim.send(said(reply)).await;
                 }
             }
-            () = &mut sleep => {
+            () = alarm.rings() => {
                 if let Some(failure) = patience.over(upload) {
                     return Err(failure);
                 }
-                sleep.as_mut().reset(patience.wake());
+                alarm.set(patience.wake());
             }
         }
     }
@@ -200,13 +212,9 @@ impl Patience {
     }
 
     /// When to look again.
-    fn wake(&self) -> Instant {
+    fn wake(&self) -> Option<Instant> {
         let limit = self.limit().and_then(|limit| self.since.checked_add(limit));
-        [limit, self.deadline]
-            .into_iter()
-            .flatten()
-            .min()
-            .unwrap_or_else(|| self.since + NEVER)
+        [limit, self.deadline].into_iter().flatten().min()
     }
 
     /// It is time: why it is too late, if it is.
@@ -236,6 +244,3 @@ impl Patience {
 fn moved(upload: &Upload) -> u64 {
     upload.moved().load(std::sync::atomic::Ordering::Relaxed)
 }
-
-/// Longer than anything waits.
-const NEVER: Duration = Duration::from_hours(24 * 365);

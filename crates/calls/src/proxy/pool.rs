@@ -24,8 +24,8 @@ struct Idle {
 
 /// How long a connection waits.
 pub(super) const IDLE_TIME: Duration = Duration::from_secs(55);
-/// How many wait.
-const MOST: usize = 256;
+/// How many wait. As many as are busy at once would have to be connected anew, over and over, where it were fewer.
+const MOST: usize = 1024;
 
 impl Pool {
     /// One on which a request can be sent, seen without waiting.
