@@ -16,7 +16,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use jiff::Zoned;
 use serde_json::json;
 use tokio::time::Instant;
-use tracing::info;
+use tracing::{Level, info};
 
 use crate::{Body, BodyError, config::AccessLogFormat, listen::Peer};
 
@@ -61,7 +61,8 @@ impl AccessLog {
     /// A request came.
     pub(crate) fn begin<B>(&self, request: &Request<B>) -> Entry {
         let format = **self.format.load();
-        if format == AccessLogFormat::Off {
+        // Where the log's level leaves lines out, nothing is noted for them.
+        if format == AccessLogFormat::Off || !tracing::enabled!(target: "calls::access", Level::INFO) {
             return Entry(None);
         }
         let shown = |peer: &Peer| peer.ip().map_or_else(|| "unix".to_owned(), |ip| ip.to_string());
