@@ -11,6 +11,7 @@ mod access;
 mod cors;
 mod envelope;
 mod media;
+mod patience;
 mod refusal;
 mod service;
 mod stream;

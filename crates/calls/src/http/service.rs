@@ -1,6 +1,6 @@
 //! A request is answered.
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use bytes::Bytes;
 use http::{
@@ -16,6 +16,7 @@ use super::{
     Access, CrossOrigin,
     envelope::Envelope,
     media,
+    patience::{Patient, SILENCE},
     refusal::Refusal,
     stream::{self, Form},
 };
@@ -304,14 +305,21 @@ impl Service {
         if body.size_hint().lower() > limit {
             return Err(CallError::TooLarge { limit }.into());
         }
-        let limited = Limited::new(body, usize::try_from(limit).unwrap_or(usize::MAX));
+        let body = std::pin::pin!(body);
+        let limited = Limited::new(Patient::new(body), usize::try_from(limit).unwrap_or(usize::MAX));
         match limited.collect().await {
             Ok(body) => Ok(body.to_bytes()),
             Err(error) if error.is::<LengthLimitError>() => Err(CallError::TooLarge { limit }.into()),
-            Err(_) => Err(CallError::BadRequest {
-                why: "the body broke off".to_owned(),
+            Err(error) => {
+                let is_late =
+                    (error.downcast_ref::<io::Error>()).is_some_and(|why| why.kind() == io::ErrorKind::TimedOut);
+                let why = if is_late {
+                    format!("nothing more of the body came for {} s", SILENCE.as_secs())
+                } else {
+                    "the body broke off".to_owned()
+                };
+                Err(CallError::BadRequest { why }.into())
             }
-            .into()),
         }
     }
 }
