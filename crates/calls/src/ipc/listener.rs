@@ -7,15 +7,13 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
 };
 
 use chassis::{
     lifecycle::Drain,
-    listen::{SocketFile, bind_unix},
+    listen::{Shortage, SocketFile, bind_unix},
 };
 use tokio::net::UnixListener;
-use tracing::warn;
 
 use super::connection;
 use crate::functions::Registry;
@@ -40,6 +38,7 @@ impl Listener {
     /// Serves until the drain begins; connections end when what they have in flight is answered. An object of a new connection has
     /// at most `limit` bytes.
     pub(crate) async fn run(self, registry: Registry, limit: Arc<AtomicUsize>, drain: Drain) {
+        let mut shortage = Shortage::default();
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -54,14 +53,8 @@ impl Listener {
                         connection::serve(stream, &registry, limit, &ending).await;
                     });
                 }
-                Err(error) => {
-                    warn!(%error, "cannot take a connection, trying again");
-                    tokio::time::sleep(PAUSE).await;
-                }
+                Err(error) => shortage.wait("ipc", &error).await,
             }
         }
     }
 }
-
-/// Before the next try where the system is short of something.
-const PAUSE: Duration = Duration::from_millis(100);

@@ -4,12 +4,12 @@ use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use chassis::{
     lifecycle::Drain,
-    listen::{Certificate, CertificateFiles, SocketFile, bind_unix},
+    listen::{Certificate, CertificateFiles, Shortage, SocketFile, bind_unix},
 };
 use http::{Request, Response};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tracing::{debug, warn};
+use tracing::debug;
 
 use super::{
     Address, Origin, Peer,
@@ -81,8 +81,6 @@ enum Door {
 
 /// Connections that wait to be taken, at most; the system may allow fewer.
 const BACKLOG: i32 = 16_384;
-/// Before the next try where the system is short of something.
-const PAUSE: Duration = Duration::from_millis(100);
 /// How long a connection may be silent before the system asks whether its other end is still there.
 const KEEPALIVE: Duration = Duration::from_mins(1);
 
@@ -149,6 +147,7 @@ impl Listener {
     /// # Cancellation
     /// Dropping the future stops taking connections; those that are there go on under the drain.
     pub async fn run<H: Handle>(self, handle: Arc<H>, drain: Drain) {
+        let mut shortage = Shortage::default();
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -157,10 +156,7 @@ impl Listener {
             };
             match accepted {
                 Ok((guest, origin)) => self.receive(guest, origin, &handle, &drain),
-                Err(error) => {
-                    warn!(address = %self.address, %error, "cannot take a connection, trying again");
-                    tokio::time::sleep(PAUSE).await;
-                }
+                Err(error) => shortage.wait(&self.address.to_string(), &error).await,
             }
         }
         while let Ok((guest, origin)) = self.door.accept_now() {

@@ -1,11 +1,11 @@
 //! Takes TCP connections for other protocols than our own, so many at once.
 
-use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{future::Future, io, net::SocketAddr, sync::Arc};
 
-use chassis::lifecycle::Drain;
+use chassis::{lifecycle::Drain, listen::Shortage};
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
-use tracing::{debug, warn};
+use tracing::debug;
 
 use crate::hub::Hub;
 
@@ -16,9 +16,6 @@ pub(super) struct Doorway {
     pub(super) name: &'static str,
     pub(super) listener: TcpListener,
 }
-
-/// Before the next try where the system is short of something.
-const PAUSE: Duration = Duration::from_millis(100);
 
 impl Doorway {
     /// Serves until the drain begins. Those who had connected by then are still served.
@@ -50,6 +47,7 @@ impl Doorway {
                 served.await;
             });
         };
+        let mut shortage = Shortage::default();
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -58,10 +56,7 @@ impl Doorway {
             };
             match accepted {
                 Ok((stream, peer)) => receive(stream, peer),
-                Err(error) => {
-                    warn!(%error, "cannot take a connection, trying again");
-                    tokio::time::sleep(PAUSE).await;
-                }
+                Err(error) => shortage.wait(self.name, &error).await,
             }
         }
         while let Ok((stream, peer)) = accept_now(&self.listener) {

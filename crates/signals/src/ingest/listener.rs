@@ -6,14 +6,14 @@ use arc_swap::ArcSwap;
 use chassis::{
     config::Secret,
     lifecycle::Drain,
-    listen::{Certificate, SocketFile, bind_unix},
+    listen::{Certificate, Shortage, SocketFile, bind_unix},
 };
 use socket2::SockRef;
 use tokio::{
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
     time::timeout,
 };
-use tracing::{debug, warn};
+use tracing::debug;
 
 use super::{connection::Connection, doorway::accept_now, stream::Stream};
 use crate::{
@@ -50,8 +50,6 @@ enum Guest {
     Unix(UnixStream),
 }
 
-/// Before the next try where the system is short of something.
-const PAUSE: Duration = Duration::from_millis(100);
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
@@ -114,6 +112,7 @@ impl Listener {
     /// Serves until the drain begins. Those who had connected by then are still served.
     pub(crate) async fn run(self, hub: Arc<Hub>, drain: Drain) {
         let seats = Arc::new(());
+        let mut shortage = Shortage::default();
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -122,10 +121,7 @@ impl Listener {
             };
             match accepted {
                 Ok(guest) => self.receive(guest, &seats, &hub, &drain),
-                Err(error) => {
-                    warn!(%error, "cannot take a connection, trying again");
-                    tokio::time::sleep(PAUSE).await;
-                }
+                Err(error) => shortage.wait("signals", &error).await,
             }
         }
         while let Ok(guest) = self.door.accept_now() {
