@@ -279,6 +279,9 @@ pub struct Completions {
 pub struct Exec {
     /// The process that asked.
     pub parent: u32,
+    /// The soft limit of descriptors that the program is to have, where it is another than ours.
+    #[arg(long)]
+    pub descriptors: Option<u64>,
     /// The program and its arguments.
     #[arg(last = true, required = true)]
     pub words: Vec<std::ffi::OsString>,

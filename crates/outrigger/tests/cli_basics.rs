@@ -324,6 +324,10 @@ fn a_handler_process_becomes_its_program_and_only_for_its_parent() {
       cause: No such file or directory (os error 2)
     ");
     desk.run(&["__exec", "1", "--", "echo"]).failed(69);
+    let limit = ["--descriptors=57", "--", "sh", "-c", "ulimit -Sn; ulimit -Hn"];
+    let ran = desk.run(&[&["__exec", &*parent], &limit[..]].concat()).done();
+    let limits: Vec<&str> = ran.out.lines().collect();
+    assert!(limits[0] == "57" && limits[1] != "57", "the soft one alone: {ran:?}");
     let folder = desk.path().to_str().unwrap();
     let ran = Ran::of(desk.command(&["__exec", &parent, "--", "pwd"]).output().unwrap()).done();
     assert!(ran.out.trim_end().ends_with(folder), "{ran:?}");

@@ -9,6 +9,8 @@ use nix::{
     unistd::getppid,
 };
 
+use crate::descriptors;
+
 /// Why the program did not start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -39,8 +41,9 @@ pub enum ExecError {
     },
 }
 
-/// Becomes `program`, which then ends with SIGKILL when the process `parent` ends. Returns only on failure.
-pub fn exec(parent: u32, program: OsString, arguments: Vec<OsString>) -> ExecError {
+/// Becomes `program`, which then ends with SIGKILL when the process `parent` ends, and has the soft limit `descriptors`. Returns only
+/// on failure.
+pub fn exec(parent: u32, descriptors: Option<u64>, program: OsString, arguments: Vec<OsString>) -> ExecError {
     let name = program.to_string_lossy().into_owned();
     if let Err(error) = prctl::set_pdeathsig(Signal::SIGKILL) {
         return ExecError::Untied {
@@ -51,6 +54,9 @@ pub fn exec(parent: u32, program: OsString, arguments: Vec<OsString>) -> ExecErr
     // The parent may have ended between the fork and the line above; the signal is not sent for that.
     if i64::from(getppid().as_raw()) != i64::from(parent) {
         return ExecError::Orphaned { program: name };
+    }
+    if let Some(soft) = descriptors {
+        descriptors::lower(soft);
     }
     let source = Command::new(program).args(arguments).exec();
     ExecError::NotRun { program: name, source }

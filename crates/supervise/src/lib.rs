@@ -5,6 +5,7 @@
 
 mod command;
 mod console;
+mod descriptors;
 mod exec;
 mod process;
 mod record;
@@ -14,6 +15,7 @@ mod supervisor;
 
 pub use command::{ProcessSpec, Told, clean_environment};
 pub use console::{Console, Style};
+pub use descriptors::raise_descriptor_limit;
 pub use exec::{ExecError, exec};
 pub use record::{Record, RecordError};
 pub use spawner::Spawner;

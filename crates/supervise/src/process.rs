@@ -16,7 +16,7 @@ use nix::{
 use tokio::process::{Child, ChildStdin, Command};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::{Console, ProcessSpec, Spawner, console::Stream};
+use crate::{Console, ProcessSpec, Spawner, console::Stream, descriptors};
 
 /// A process in a group of its own, tied to ours.
 #[derive(Debug)]
@@ -43,6 +43,7 @@ impl Process {
         command
             .arg("__exec")
             .arg(std::process::id().to_string())
+            .args(descriptors::given().map(|soft| format!("--descriptors={soft}")))
             .arg("--")
             .args(&spec.words)
             .current_dir(&spec.folder)

@@ -13,7 +13,7 @@ use crate::{
 pub fn exec(args: Exec) -> ExitCode {
     let mut words = args.words.into_iter();
     let program = words.next().expect("the command line has at least one word");
-    let error = supervise::exec(args.parent, program, words.collect());
+    let error = supervise::exec(args.parent, args.descriptors, program, words.collect());
     let code = match error {
         ExecError::NotRun { .. } => Code::NoInput,
         _ => Code::Unavailable,
