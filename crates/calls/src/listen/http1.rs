@@ -119,7 +119,7 @@ impl<H: Handle> Connection<H> {
         &mut self,
         reader: &mut Reader,
         ending: Pin<&mut impl Future<Output = ()>>,
-    ) -> Option<Result<Head, Refusal>> {
+    ) -> Option<Result<Box<Head>, Refusal>> {
         if !reader.has_more() {
             self.alarm.set(Some(Instant::now() + IDLE_TIME));
             tokio::select! {
@@ -136,7 +136,7 @@ impl<H: Handle> Connection<H> {
         tokio::select! {
             biased;
             text = reader.head(LineEnd::Strict) => match text {
-                Ok(text) => Some(Head::read(&text)),
+                Ok(text) => Some(Head::read(&text).map(Box::new)),
                 Err(HeadError::Refused(too_large)) => Some(Err(too_large.into())),
                 Err(HeadError::Closed | HeadError::Broken(_)) => None,
             },
@@ -159,7 +159,7 @@ impl<H: Handle> Connection<H> {
     }
 
     /// One request and its answer.
-    async fn exchange(&mut self, head: Head, reader: Reader, drain: &Drain) -> io::Result<Next> {
+    async fn exchange(&mut self, head: Box<Head>, reader: Reader, drain: &Drain) -> io::Result<Next> {
         let form = Form {
             is_head: head.method == Method::HEAD,
             version: head.version,
@@ -204,7 +204,8 @@ impl<H: Handle> Connection<H> {
         }
     }
 
-    fn request(&mut self, head: Head, reader: Reader) -> (Request<Body>, Line) {
+    fn request(&mut self, head: Box<Head>, reader: Reader) -> (Request<Body>, Line) {
+        let head = *head;
         let interim = Interim::new(self.interim.clone(), self.exchange);
         let (body, line, expectation) = if head.body.is_done() {
             (Body::empty(), Line::home(reader), None)

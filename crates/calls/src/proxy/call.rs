@@ -45,7 +45,7 @@ pub(super) struct Call<'a> {
 
 impl Call<'_> {
     /// Tries until there is an answer, or may be none.
-    pub(super) async fn run(&self, body: Body, account: &mut Account) -> Result<(Answered, Chosen), Failure> {
+    pub(super) async fn run(&self, body: Body, account: &mut Account) -> Result<(Box<Answered>, Chosen), Failure> {
         let upstream = &self.passage.upstream;
         let method = &self.parts.method;
         if *method == Method::CONNECT || *method == Method::TRACE {
@@ -167,14 +167,14 @@ impl Call<'_> {
     }
 
     /// The answer as the client gets it.
-    pub(super) fn answer(&self, answered: Answered, chosen: Chosen, mut account: Account) -> Response<Body> {
+    pub(super) fn answer(&self, answered: Box<Answered>, chosen: Chosen, mut account: Account) -> Response<Body> {
         let Answered {
             reply,
             reader,
             upload,
             alarm,
             refuses_body,
-        } = answered;
+        } = *answered;
         account.answered(reply.status);
         let mut answer = Response::new(Body::empty());
         *answer.status_mut() = reply.status;

@@ -56,7 +56,7 @@ pub(super) async fn exchange(
     link: Link,
     outgoing: Outgoing,
     terms: Terms<'_>,
-) -> Result<Answered, (Failure, Outgoing)> {
+) -> Result<Box<Answered>, (Failure, Outgoing)> {
     let Link {
         mut reader,
         writer,
@@ -64,13 +64,13 @@ pub(super) async fn exchange(
     } = link;
     let mut upload = Upload::new(writer, outgoing, terms.form);
     match head(&mut reader, &mut upload, &mut alarm, terms).await {
-        Ok((reply, refuses_body)) => Ok(Answered {
+        Ok((reply, refuses_body)) => Ok(Box::new(Answered {
             reply,
             reader,
             upload,
             alarm,
             refuses_body,
-        }),
+        })),
         Err(failure) => Err((failure, upload.outgoing)),
     }
 }

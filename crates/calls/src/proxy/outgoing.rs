@@ -21,7 +21,7 @@ pub(super) struct Outgoing {
     /// How many of them were given out.
     given: usize,
     bytes: usize,
-    trailers: Option<HeaderMap>,
+    trailers: Option<Box<HeaderMap>>,
     has_ended: bool,
     /// Whether all of it so far is still there.
     is_remembered: bool,
@@ -97,7 +97,7 @@ impl Outgoing {
                 return Poll::Ready(Ok(Part::Data(part)));
             }
             if self.has_ended {
-                return Poll::Ready(Ok(Part::End(self.trailers.clone())));
+                return Poll::Ready(Ok(Part::End(self.trailers.as_deref().cloned())));
             }
             ready!(self.poll_more(cx))?;
         }
@@ -117,7 +117,7 @@ impl Outgoing {
                     self.has_ended = self.body.is_end_stream();
                 }
                 Err(frame) => {
-                    self.trailers = frame.into_trailers().ok();
+                    self.trailers = frame.into_trailers().ok().map(Box::new);
                     self.has_ended = true;
                 }
             },
