@@ -301,6 +301,16 @@ fn listeners_and_upstreams_may_be_unix_sockets_of_the_configurations_folder() {
     assert!(web.asked()[0].head.starts_with("GET /base/api HTTP/1.1\r\n"));
 }
 
+/// Where it takes calls over TLS.
+#[track_caller]
+fn encrypted(sidecar: &Sidecar) -> SocketAddr {
+    wait_until("the log names the address", || {
+        let lines = sidecar.lines();
+        let mut addresses = lines.iter().filter_map(|line| line["address"].as_str());
+        addresses.find_map(|address| address.strip_prefix("https://")?.parse().ok())
+    })
+}
+
 /// Files of an authority, and of two certificates that it has signed.
 struct Certificates {
     field: Field,
@@ -343,11 +353,7 @@ impl Certificates {
                     .expect("a certificate")
             }
         };
-        let address: SocketAddr = wait_until("the log names the address", || {
-            let lines = sidecar.lines();
-            let mut addresses = lines.iter().filter_map(|line| line["address"].as_str());
-            addresses.find_map(|address| address.strip_prefix("https://")?.parse().ok())
-        });
+        let address = encrypted(sidecar);
         let name = ServerName::try_from("localhost").expect("a name");
         let connection = ClientConnection::new(Arc::new(config), name).expect("a connection");
         let mut stream = StreamOwned::new(connection, TcpStream::connect(address).expect("it listens"));
@@ -374,6 +380,32 @@ fn an_encrypted_listener_shows_its_certificate_and_asks_for_one() {
     }
     assert_eq!(certificates.ask(&sidecar, "/health", None).status, 200);
     assert_eq!(web.asked().len(), 1);
+}
+
+/// The upstream is a sidecar as well.
+#[test]
+fn an_encrypted_upstream_is_trusted_for_its_authority_and_its_name() {
+    let web = ok();
+    let tls = "  tls: { cert: localhost.pem, key: localhost.key }\n";
+    let config = config(web.address(), tls).replace("http://127.0.0.1:0", "https://127.0.0.1:0");
+    let [ours, others] = [(); 2].map(|()| Certificates::new(&config));
+    let upstream = ours.field.run();
+    let port = encrypted(&upstream).port();
+    for (host, trusted, status) in [
+        ("localhost", &ours, 200),
+        ("localhost", &others, 503),
+        ("127.0.0.1", &ours, 503),
+    ] {
+        let field = Field::new(&self::config(&format!("https://{host}:{port}"), ""));
+        let authority = trusted.field.path("ca.pem");
+        let sidecar = field.start(&["run"], &[("SSL_CERT_FILE", authority.to_str().expect("text"))]);
+        sidecar.ready();
+        let answer = ask(&sidecar, "GET", "/api", &[], "");
+        assert_eq!(answer.status, status, "{host}: {}", answer.body);
+    }
+    let asked = web.asked();
+    assert_eq!(asked.len(), 1, "nobody else has come in");
+    assert_eq!(asked[0].header("x-forwarded-proto"), Some("https"));
 }
 
 #[test]
