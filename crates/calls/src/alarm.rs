@@ -14,7 +14,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 #[derive(Debug, Default)]
 pub(crate) struct Alarm {
     due: Option<Instant>,
-    /// Never set later than an alarm that was waited for.
+    /// Set to what was waited for at some time: it may ring too early, never too late. Until then it keeps the task that waited.
     sleep: Option<Pin<Box<Sleep>>>,
 }
 
@@ -76,7 +76,7 @@ mod tests {
         let mut alarm = Alarm::default();
         alarm.set(seconds(10));
         rings_after(&mut alarm, Duration::from_secs(10)).await;
-        // It is passed for, set later, and then sooner.
+        // It is waited for, then set later, or sooner, or to the same again.
         for (first, second) in [(20, 30), (30, 20), (5, 5)] {
             alarm.set(seconds(first));
             assert!(timeout(Duration::from_secs(1), alarm.rings()).await.is_err());

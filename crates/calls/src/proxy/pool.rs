@@ -24,7 +24,7 @@ struct Idle {
 
 /// How long a connection waits.
 pub(super) const IDLE_TIME: Duration = Duration::from_secs(55);
-/// How many wait. As many as are busy at once would have to be connected anew, over and over, where it were fewer.
+/// How many wait. Where more requests than that are under way at once, each answer closes a connection that the next one has to make.
 const MOST: usize = 1024;
 
 impl Pool {
