@@ -1,8 +1,8 @@
 //! Handler processes that `up` starts: their environment, their errors, their lives.
 
-use std::{os::unix::fs::PermissionsExt, time::Duration};
+use std::{fs, os::unix::fs::PermissionsExt, process::Command, time::Duration};
 
-use crate::harness::{Field, HANDLERS, Signal, interpreter, is_alive, json, signal, wait_until, within};
+use crate::harness::{Field, HANDLERS, Sidecar, Signal, interpreter, is_alive, json, signal, wait_until, within};
 
 fn python(function: &str, rest: &str) -> Field {
     let field = Field::new(&format!(
@@ -154,8 +154,8 @@ fn a_handler_that_cannot_start_keeps_its_messages_waiting_and_is_tried_again() {
         format!("#!/bin/sh\nexec {} -m outrigger handlers.py:work\n", interpreter()),
     );
     let draft = field.path("app.draft");
-    std::fs::set_permissions(&draft, PermissionsExt::from_mode(0o755)).expect("permissions");
-    std::fs::rename(draft, field.path("app")).expect("it is moved");
+    fs::set_permissions(&draft, PermissionsExt::from_mode(0o755)).expect("permissions");
+    fs::rename(draft, field.path("app")).expect("it is moved");
     field.wait_for("happy-end", 2);
     assert!(up.stop().success());
 }
@@ -171,4 +171,27 @@ fn an_up_that_leaves_takes_its_handlers_along() {
     within(Duration::from_secs(1), "no handler is left", || {
         handlers.iter().all(|pid| !is_alive(*pid)).then_some(())
     });
+}
+
+/// We have many connections at once; a program that uses `select` may not have them.
+#[test]
+fn a_process_has_the_limit_of_descriptors_that_we_were_given_and_we_have_more() {
+    let field = Field::new("actors: { a: { handler: { run: \"sh -c 'echo given $(ulimit -Sn)'\" } } }");
+    let mut command = Command::new("sh");
+    command.args([
+        "-c",
+        "ulimit -Sn 257 && exec \"$0\" up",
+        env!("CARGO_BIN_EXE_outrigger"),
+    ]);
+    field.prepare(&mut command);
+    let up = Sidecar::start(command, field.next_log());
+    wait_until("the process says its limit", || {
+        up.said().contains("given 257").then_some(())
+    });
+    let limits = fs::read_to_string(format!("/proc/{}/limits", up.pid())).expect("limits");
+    let files = limits.lines().find(|line| line.starts_with("Max open files"));
+    let soft: u64 = files
+        .and_then(|line| line.split_whitespace().nth(3)?.parse().ok())
+        .expect("a number");
+    assert!(soft > 257, "{soft}");
 }
