@@ -12,6 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use chassis::telemetry::in_full;
 use http_body::{Frame, SizeHint};
 use tokio::{sync::oneshot, time::Instant};
 
@@ -114,14 +115,14 @@ impl AnswerBody {
         }
     }
 
-    fn fail(&mut self, reason: &'static str) {
+    fn fail(&mut self, reason: &'static str, why: impl FnOnce() -> String) {
         self.account.failed(reason);
-        self.chosen.failed();
+        self.chosen.failed(why);
         self.incoming = None;
     }
 
     fn late(&mut self, reason: &'static str) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        self.fail(reason);
+        self.fail(reason, || format!("the answer broke off: {reason}"));
         let error = io::Error::new(io::ErrorKind::TimedOut, reason);
         Poll::Ready(Some(Err(error.into())))
     }
@@ -182,7 +183,7 @@ impl http_body::Body for AnswerBody {
                 Poll::Ready(None)
             }
             Poll::Ready(Some(Err(error))) => {
-                this.fail("broken_off");
+                this.fail("broken_off", || format!("the answer broke off: {}", in_full(&error)));
                 Poll::Ready(Some(Err(error.into())))
             }
             Poll::Pending => {

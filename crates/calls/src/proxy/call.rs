@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use chassis::telemetry::in_full;
 use http::{Method, Response, StatusCode, header, request::Parts, uri::PathAndQuery};
 use tokio::{
     sync::oneshot,
@@ -98,7 +99,7 @@ impl Call<'_> {
                 return Err(failure);
             }
             if failure.is_upstreams() {
-                chosen.failed();
+                chosen.failed(|| in_full(&failure));
             }
             tried.push(chosen.index);
             drop(chosen);

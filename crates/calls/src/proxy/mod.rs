@@ -28,6 +28,7 @@ mod passage;
 mod pool;
 mod request;
 mod roster;
+mod trouble;
 mod tunnel;
 mod upload;
 mod upstream;

@@ -230,7 +230,7 @@ fn origins(name: &str, config: &config::Upstream) -> Result<Vec<Arc<Origin>>, Pr
         } else {
             None
         };
-        origins.push(Arc::new(Origin::new(address, config.breaker, tls)));
+        origins.push(Arc::new(Origin::new(name.into(), address, config.breaker, tls)));
     }
     Ok(origins)
 }

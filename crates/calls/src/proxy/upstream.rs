@@ -21,6 +21,7 @@ use super::{
     budget::{Budget, LONGEST_BACKOFF},
     failure::Failure,
     pool::Pool,
+    trouble::Trouble,
 };
 use crate::config;
 
@@ -46,6 +47,7 @@ pub(super) struct Origin {
     pub(super) pool: Pool,
     pub(super) breaker: Option<Breaker>,
     pub(super) tls: Option<TlsConnector>,
+    trouble: Trouble,
     pending: AtomicUsize,
 }
 
@@ -139,8 +141,14 @@ impl Upstream {
 }
 
 impl Origin {
-    pub(super) fn new(address: UpstreamAddress, breaker: config::Breaker, tls: Option<TlsConnector>) -> Self {
+    pub(super) fn new(
+        upstream: Arc<str>,
+        address: UpstreamAddress,
+        breaker: config::Breaker,
+        tls: Option<TlsConnector>,
+    ) -> Self {
         Self {
+            trouble: Trouble::new(upstream, address.to_string()),
             host: address.host(),
             address,
             pool: Pool::default(),
@@ -203,13 +211,19 @@ impl Chosen {
         if let Some(trial) = self.trial.take() {
             trial.succeeded();
         }
+        self.origin.trouble.answered();
     }
 
-    /// The address has failed.
-    pub(super) fn failed(&mut self) {
+    /// The address has failed; `why` is asked where the log tells of it.
+    pub(super) fn failed(&mut self, why: impl FnOnce() -> String) {
         if let Some(trial) = self.trial.take() {
             trial.failed();
         }
+        let left = match self.origin.breaker.as_ref().map(Breaker::state) {
+            Some(BreakerState::Open { left }) => Some(left),
+            _ => None,
+        };
+        self.origin.trouble.failed(left, why);
     }
 }
 

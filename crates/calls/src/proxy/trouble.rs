@@ -1,0 +1,108 @@
+//! What the log says of an address that fails: the first failure with its cause, then one every ten seconds at most with how many
+//! there were, and a word when it answers again.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+/// Of one address.
+#[derive(Debug)]
+pub(super) struct Trouble {
+    upstream: Arc<str>,
+    address: String,
+    /// Whether its return is worth a word: all that an address costs which answers.
+    is_told: AtomicBool,
+    record: Mutex<Record>,
+}
+
+/// What was told, and what not yet.
+#[derive(Debug, Default)]
+struct Record {
+    told: Option<Instant>,
+    failures: u64,
+}
+
+/// Between two warnings about one address.
+const SILENCE: Duration = Duration::from_secs(10);
+
+impl Trouble {
+    pub(super) fn new(upstream: Arc<str>, address: String) -> Self {
+        Self {
+            upstream,
+            address,
+            is_told: AtomicBool::new(false),
+            record: Mutex::default(),
+        }
+    }
+
+    /// A request failed, which leaves the address alone for so long; `why` is asked where it is told.
+    pub(super) fn failed(&self, left_alone: Option<Duration>, why: impl FnOnce() -> String) {
+        let Some(failures) = self.record(|record| record.failed(Instant::now())) else {
+            return;
+        };
+        self.is_told.store(true, Ordering::Relaxed);
+        let (upstream, address, error) = (&*self.upstream, &self.address, why());
+        match left_alone {
+            None => warn!(upstream, address, failures, error, "an upstream fails"),
+            Some(left) => {
+                let left = left.as_secs_f64().ceil();
+                warn!(
+                    upstream,
+                    address, failures, error, "an upstream fails, and is left alone for {left} s"
+                );
+            }
+        }
+    }
+
+    /// A request was answered.
+    pub(super) fn answered(&self) {
+        if self.is_told.load(Ordering::Relaxed) && self.is_told.swap(false, Ordering::Relaxed) {
+            info!(
+                upstream = &*self.upstream,
+                address = self.address,
+                "an upstream answers again"
+            );
+        }
+    }
+
+    fn record<T>(&self, act: impl FnOnce(&mut Record) -> T) -> T {
+        act(&mut self.record.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Record {
+    /// How many failures are to be told of now.
+    fn failed(&mut self, now: Instant) -> Option<u64> {
+        self.failures += 1;
+        if self.told.is_some_and(|told| now.duration_since(told) < SILENCE) {
+            return None;
+        }
+        self.told = Some(now);
+        Some(std::mem::take(&mut self.failures))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_is_told_at_once_and_those_after_it_together() {
+        let begin = Instant::now();
+        let mut record = Record::default();
+        assert_eq!(record.failed(begin), Some(1));
+        for second in 1..10 {
+            assert_eq!(record.failed(begin + Duration::from_secs(second)), None);
+        }
+        assert_eq!(record.failed(begin + SILENCE), Some(10));
+        assert_eq!(record.failed(begin + SILENCE + Duration::from_secs(1)), None);
+        assert_eq!(record.failed(begin + 3 * SILENCE), Some(2));
+    }
+}
