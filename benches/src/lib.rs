@@ -9,6 +9,7 @@
 //! - `calls`: the bench of the calls plane; `calls-hyper`: its floor as a proxy; `calls-lines`: its floor on a Unix socket;
 //!   `calls-upstream`: the service behind every proxy; `calls-load`: who asks;
 //! - [`peer`]: programs that stand beside the product;
+//! - [`interrupt`]: a bench that is told to end leaves nothing behind;
 //! - [`run`], [`case`], [`report`], [`figures`], [`pin`], [`process`]: what every bench stands on.
 //!
 //! The one rule: what is compared does the same work with the same durability, interleaved, in the same run.
@@ -17,6 +18,7 @@ pub mod case;
 pub mod clock;
 pub mod exchange;
 pub mod figures;
+pub mod interrupt;
 pub mod lines;
 pub mod message;
 pub mod peer;

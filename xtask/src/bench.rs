@@ -83,5 +83,5 @@ fn measure(name: &str, words: &[&str], options: &Options) -> anyhow::Result<()> 
         &options.only,
     ];
     let words = [words, &common].concat();
-    shell::run(name, command(&program.to_string_lossy(), &words))
+    Err(shell::become_(name, command(&program.to_string_lossy(), &words)))
 }

@@ -1,6 +1,7 @@
 //! Runs other programs, saying which and stopping at the first that fails.
 
 use std::{
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::Command,
     time::Instant,
@@ -38,6 +39,13 @@ pub(crate) fn run(heading: &str, mut command: Command) -> anyhow::Result<()> {
     ensure!(status.success(), "{heading} failed: {} ({status})", in_words(&command));
     eprintln!("== {heading}: {:.1} s", began.elapsed().as_secs_f64());
     Ok(())
+}
+
+/// Runs it in the place of this process, under a heading: signals reach it. Comes back only with why that cannot be.
+pub(crate) fn become_(heading: &str, mut command: Command) -> anyhow::Error {
+    eprintln!("\n== {heading}");
+    let error = command.exec();
+    anyhow::Error::new(error).context(format!("cannot run {}", in_words(&command)))
 }
 
 /// What it printed on standard output.

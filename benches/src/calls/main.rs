@@ -22,6 +22,7 @@ use std::{rc::Rc, time::Duration};
 
 use benches::{
     case::{Case, Stage},
+    interrupt,
     pin::Pins,
     report::Report,
     run,
@@ -47,6 +48,7 @@ const PINNED: &str = "proxies and outrigger on cpu {asker}, all others on cpu {h
 
 fn main() -> anyhow::Result<()> {
     let options = Options::parse();
+    interrupt::takes_all_along()?;
     let pins = Pins::unless(options.unpinned, PINNED);
     let stage = Stage::new(run::folder()?, pins);
     let mut report = Report::new("calls", &stage);

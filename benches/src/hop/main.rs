@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use benches::{
     case::{self, Case, Stage},
-    figures,
+    figures, interrupt,
     pin::{self, Pins},
     process,
     report::{self, Report},
@@ -68,6 +68,7 @@ impl Storage {
 
 fn main() -> anyhow::Result<()> {
     let options = Options::parse();
+    interrupt::takes_all_along()?;
     let pins = Pins::unless(options.unpinned, PINNED);
     let stage = Stage::new(run::folder()?, pins);
     let mut report = Report::new("hop", &stage);

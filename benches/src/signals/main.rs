@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use benches::{
     case::{Case, Stage},
+    interrupt,
     pin::Pins,
     report::Report,
     run,
@@ -31,6 +32,7 @@ const LIMIT: Duration = Duration::from_mins(8);
 
 fn main() -> anyhow::Result<()> {
     let options = Options::parse();
+    interrupt::takes_all_along()?;
     let stage = Stage::new(run::folder()?, Pins::NONE);
     let mut report = Report::new("signals", &stage);
     report.machine = format!("{}; {}", report.machine, side::versions()?);
