@@ -1,10 +1,19 @@
 //! What answers are made of, whichever way they go. Pure.
 
 use bytes::Bytes;
+use http::{HeaderMap, HeaderValue};
 use serde::Serialize;
 use wire::Json;
 
 use crate::functions::CallError;
+
+/// The version of what callers may rely on.
+pub(crate) const CONTRACT: &str = "2";
+
+/// Says in the head of an answer what callers may rely on.
+pub(crate) fn promise(headers: &mut HeaderMap) {
+    headers.insert("x-forst-contract-version", HeaderValue::from_static(CONTRACT));
+}
 
 /// A domain error, for programs.
 #[derive(Debug, Serialize)]

@@ -1,8 +1,12 @@
 //! Every status that is not 200, and what comes with it.
 
-use std::time::{Duration, Instant};
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    time::{Duration, Instant},
+};
 
-use super::{ONE, Reply, ask, invoke, post, with_handler};
+use super::{ONE, Reply, ask, invoke, post, reply, with_handler};
 use crate::harness::{Answer, Field, Said, Value, Web, json};
 
 const GOOD: &str = r#"{"records":[]}"#;
@@ -259,4 +263,94 @@ fn a_handler_that_does_not_answer_in_time_is_504() {
     assert_eq!((reply.status, &reply.json()["code"]), (504, &json!("timeout")));
     assert!(begun.elapsed() >= Duration::from_millis(300) && begun.elapsed() < Duration::from_secs(10));
     handler.wait_for(1);
+}
+
+/// Refused by its head: an unknown path, a media type that is not taken, a body that is too long.
+const EARLY: [(&str, &str, u16); 3] = [
+    ("/nowhere", "application/json", 404),
+    ("/process-data", "text/csv", 415),
+    ("/process-data", "application/json", 413),
+];
+
+#[test]
+fn who_is_still_sending_reads_why_it_was_refused() {
+    let (_field, _handler, sidecar) = with_handler(ONE, |_| Answer::text("1"));
+    let body = "x".repeat(12 << 20);
+    for (path, media, status) in EARLY {
+        for _ in 0..5 {
+            let mut stream = TcpStream::connect(sidecar.calls()).expect("it listens");
+            let length = body.len();
+            let head =
+                format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {media}\r\nContent-Length: {length}\r\n\r\n");
+            stream.write_all(head.as_bytes()).expect("it takes the head");
+            // All of it, before the first look at an answer.
+            stream.write_all(body.as_bytes()).expect("it takes the body");
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).expect("an answer and an end");
+            let answer = reply(answer.as_bytes());
+            assert_eq!(answer.status, status, "{answer:?}");
+            assert_eq!(answer.header("connection"), Some("close"), "{answer:?}");
+            assert_eq!(answer.header("x-forst-contract-version"), Some("2"), "{answer:?}");
+        }
+    }
+}
+
+#[test]
+fn a_small_body_that_nobody_wanted_does_not_cost_the_connection() {
+    let (_field, _handler, sidecar) = with_handler(ONE, |_| Answer::text("1"));
+    let stream = TcpStream::connect(sidecar.calls()).expect("it listens");
+    let mut reader = BufReader::new(&stream);
+    for (path, media, status) in &EARLY[..2] {
+        for _ in 0..2 {
+            let head = format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {media}\r\nContent-Length: 5\r\n\r\n");
+            (&stream).write_all(head.as_bytes()).expect("it takes the head");
+            // The body comes after the answer.
+            let answer = one_reply(&mut reader);
+            assert_eq!(
+                (answer.status, answer.header("connection")),
+                (*status, None),
+                "{answer:?}"
+            );
+            (&stream).write_all(b"hello").expect("it takes the body");
+        }
+    }
+    let good = format!(
+        "POST /process-data HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{GOOD}",
+        GOOD.len()
+    );
+    (&stream).write_all(good.as_bytes()).expect("it takes it");
+    assert_eq!(one_reply(&mut reader).status, 200);
+}
+
+/// One answer whose length is said.
+#[track_caller]
+fn one_reply(reader: &mut impl BufRead) -> Reply {
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        assert_ne!(
+            reader.read_line(&mut head).expect("it can be read"),
+            0,
+            "ended after {head:?}"
+        );
+    }
+    let length = head
+        .lines()
+        .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
+    let mut body = vec![0; length.expect("a length")];
+    reader.read_exact(&mut body).expect("a body");
+    reply(&[head.into_bytes(), body].concat())
+}
+
+#[test]
+fn what_is_no_object_is_no_call() {
+    let (_field, handler, sidecar) = with_handler(ONE, |_| Answer::text("1"));
+    for body in [r#"["main","processData",[{"records":[]}],false]"#, "[]", "7", " \"x\""] {
+        let answer = post(&sidecar, "/invoke", body);
+        assert_eq!((answer.status, &answer.json()["code"]), (400, &json!("bad_request")));
+        assert_eq!(
+            answer.json()["error"],
+            "the body is no `{function, args}`: it is no object"
+        );
+    }
+    assert_eq!(handler.requests().len(), 0);
 }

@@ -225,7 +225,7 @@ impl Service {
         let envelope = match path {
             Path::Version => Envelope::result(&Version {
                 about: &self.shared.about,
-                contract: CONTRACT,
+                contract: reply::CONTRACT,
                 runtime: "outrigger",
             }),
             Path::Functions => Envelope::result(&listing(&table)),
@@ -252,9 +252,11 @@ impl Service {
         let body = self.read(&head.headers, body).await?;
         let bad = |why: String| CallError::BadRequest { why };
         let whole = Json::parse(body).map_err(|error| bad(format!("the body is not JSON: {}", cause(&error))))?;
-        let invoke: Invoke = whole
-            .read()
-            .map_err(|error| bad(format!("the body is no `{{function, args}}`: {}", cause(&error))))?;
+        let no_invoke = |why: &str| bad(format!("the body is no `{{function, args}}`: {why}"));
+        if !whole.bytes().trim_ascii_start().starts_with(b"{") {
+            return Err(no_invoke("it is no object").into());
+        }
+        let invoke: Invoke = whole.read().map_err(|error| no_invoke(&cause(&error)))?;
         let args = Args::list(invoke.args).ok_or_else(|| bad("`args` has to be a list".to_owned()))?;
         let registry = &self.shared.registry;
         let function = registry.named(invoke.package.as_deref(), &invoke.function)?;
@@ -403,9 +405,7 @@ pub(super) fn json(status: StatusCode, text: impl Into<Bytes>) -> Response<Body>
 
 /// What every answer of the server has.
 fn finished(method: &Method, mut response: Response<Body>) -> Response<Body> {
-    response
-        .headers_mut()
-        .insert("x-forst-contract-version", HeaderValue::from_static(CONTRACT));
+    reply::promise(response.headers_mut());
     if *method == Method::HEAD {
         response = without_body(response);
     }
@@ -421,6 +421,3 @@ fn without_body(response: Response<Body>) -> Response<Body> {
     }
     response
 }
-
-/// The version of what callers may rely on.
-const CONTRACT: &str = "2";

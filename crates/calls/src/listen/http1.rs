@@ -1,16 +1,15 @@
 //! One connection over HTTP/1: requests one after the other, each answered before the next is read.
 
-use std::{io, pin::Pin, sync::Arc, time::Duration};
+use std::{io, pin::Pin, sync::Arc, task::Context, time::Duration};
 
 use bytes::BytesMut;
 use chassis::lifecycle::Drain;
 use http::{Method, Request, StatusCode, Version};
-use tokio::{
-    sync::mpsc,
-    time::{Instant, timeout},
-};
+use tokio::{sync::mpsc, time::Instant};
 
-use super::{Expectation, Handle, Interim, Peer, Takeover, interim::Said, refusal, request_body::RequestBody};
+use super::{
+    Expectation, Handle, Interim, Peer, Takeover, interim::Said, refusal, request_body::RequestBody, unwanted,
+};
 use crate::{
     Body,
     alarm::Alarm,
@@ -28,9 +27,6 @@ use loan::{Line, Loan};
 pub(super) const HEAD_TIME: Duration = Duration::from_secs(30);
 /// How long a connection may wait for its next request.
 const IDLE_TIME: Duration = Duration::from_secs(75);
-/// What is read, at most, of a body that nobody wanted, so that its sender comes to read our answer.
-const LINGER: Duration = Duration::from_secs(2);
-const LINGER_BYTES: usize = 1024 * 1024;
 /// Interim answers that wait to be written.
 const INTERIMS: usize = 8;
 
@@ -92,7 +88,7 @@ impl<H: Handle> Connection<H> {
         while let Some(head) = self.next(&mut reader, begun.as_mut()).await {
             let head = match head.and_then(|head| refusal::method(&head.method).map(|()| head)) {
                 Ok(head) => head,
-                Err(refused) => return self.refuse(refused, reader).await,
+                Err(refused) => return self.refuse(refused, reader, drain).await,
             };
             self.exchange += 1;
             match self.exchange(head, reader, drain).await? {
@@ -144,16 +140,16 @@ impl<H: Handle> Connection<H> {
         }
     }
 
-    async fn refuse(mut self, refused: Refusal, reader: Reader) -> io::Result<()> {
+    async fn refuse(mut self, refused: Refusal, reader: Reader, drain: &Drain) -> io::Result<()> {
         let form = Form {
             is_head: false,
             version: Version::HTTP_11,
             keep_alive: false,
         };
         let answer = refusal::answer(refused);
-        let mut line = Line::silent(reader);
+        let mut line = Line::spoilt(reader);
         if let Sent::Whole { .. } = self.answer(answer, form, &mut line).await? {
-            self.linger(line).await;
+            self.close(line.back().await, drain).await;
         }
         Ok(())
     }
@@ -186,7 +182,8 @@ impl<H: Handle> Connection<H> {
                 self.say(&said).await?;
             }
         }
-        let keep_alive = form.keep_alive && !drain.is_begun() && !(expects && line.is_lent());
+        // Whoever was not told to send its body may send it, or its next request.
+        let keep_alive = form.keep_alive && !drain.is_begun() && !(expects && line.is_lent()) && line.may_go_on();
         let takeover = Some(answer.status())
             .filter(|status| *status == StatusCode::SWITCHING_PROTOCOLS)
             .and_then(|_| answer.extensions().get::<Takeover>().cloned());
@@ -196,8 +193,16 @@ impl<H: Handle> Connection<H> {
             Sent::Whole { keep_alive } => match (line.back().await, takeover) {
                 (Loan::Home(reader), Some(takeover)) => Ok(Next::TakenOver(takeover, reader)),
                 (Loan::Home(reader), None) if keep_alive => Ok(Next::Request(reader)),
+                (Loan::Unread(mut incoming), None) if form.version == Version::HTTP_11 && !expects => {
+                    let is_read = unwanted::read_off(drain, |cx| incoming.poll_frame(cx)).await;
+                    if keep_alive && is_read {
+                        return Ok(Next::Request(incoming.into_reader()));
+                    }
+                    self.close(Loan::Unread(incoming), drain).await;
+                    Ok(Next::Over)
+                }
                 (loan, _) => {
-                    self.linger(Line::from(loan)).await;
+                    self.close(loan, drain).await;
                     Ok(Next::Over)
                 }
             },
@@ -240,25 +245,23 @@ impl<H: Handle> Connection<H> {
         self.writer.drain().await
     }
 
-    /// Says that nothing more comes, and reads for a while what is still being sent.
-    async fn linger(&mut self, line: Line) {
-        let Some(mut reader) = line.into_reader() else {
-            return;
+    /// Says that nothing more comes, and reads on until the other end says so, too.
+    async fn close(&mut self, loan: Loan, drain: &Drain) {
+        let mut reader = match loan {
+            Loan::Home(reader) | Loan::Spoilt(reader) => reader,
+            Loan::Unread(incoming) => incoming.into_reader(),
+            Loan::Lent(_) | Loan::Lost => return,
         };
         if self.writer.shutdown().await.is_err() {
             return;
         }
-        let drained = async {
-            let mut read = 0;
-            while read < LINGER_BYTES {
-                reader.discard();
-                match std::future::poll_fn(|cx| reader.poll_fill(cx)).await {
-                    Ok(0) | Err(_) => break,
-                    Ok(more) => read += more,
-                }
-            }
+        let mut next = |cx: &mut Context<'_>| {
+            reader.discard();
+            reader.poll_fill(cx).map(|read| match read {
+                Ok(0) => None,
+                read => Some(read),
+            })
         };
-        // Whoever goes on sending after that does not read.
-        let _ = timeout(LINGER, drained).await;
+        unwanted::read_off(drain, &mut next).await;
     }
 }

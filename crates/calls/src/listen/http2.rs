@@ -12,10 +12,13 @@ use chassis::lifecycle::Drain;
 use h2::{Reason, RecvStream, SendStream, server::SendResponse};
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body::{Body as _, Frame, SizeHint};
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::timeout,
+};
 use tracing::debug;
 
-use super::{Expectation, Handle, Interim, Peer, doorway::Rewound, interim::Said, refusal};
+use super::{Expectation, Handle, Interim, Peer, doorway::Rewound, interim::Said, refusal, unwanted};
 use crate::{
     Body,
     http1::{MAX_HEAD, Spelling},
@@ -64,7 +67,7 @@ pub(super) async fn serve<H: Handle>(socket: Rewound, peer: Peer, handle: Arc<H>
                 drain.spawn("call", async move {
                     tokio::select! {
                         biased;
-                        () = exchange(request, respond, peer, &*handle) => {}
+                        () = exchange(request, respond, peer, &*handle, &ending) => {}
                         () = ending.cut() => {}
                     }
                 });
@@ -76,10 +79,17 @@ pub(super) async fn serve<H: Handle>(socket: Rewound, peer: Peer, handle: Arc<H>
 }
 
 /// One request and its answer.
-async fn exchange<H: Handle>(request: Request<RecvStream>, mut respond: SendResponse<Bytes>, peer: Peer, handle: &H) {
+async fn exchange<H: Handle>(
+    request: Request<RecvStream>,
+    mut respond: SendResponse<Bytes>,
+    peer: Peer,
+    handle: &H,
+    drain: &Drain,
+) {
     let is_head = request.method() == http::Method::HEAD;
     let (sender, mut said) = mpsc::channel::<Said>(INTERIMS);
-    let answer = match opened(request, sender) {
+    let (unread, mut back) = oneshot::channel();
+    let answer = match opened(request, sender, unread) {
         Err(refused) => refusal::answer(refused),
         Ok(request) => {
             let mut call = std::pin::pin!(handle.handle(request, peer));
@@ -98,13 +108,26 @@ async fn exchange<H: Handle>(request: Request<RecvStream>, mut respond: SendResp
     }
     if let Err(error) = send(answer, respond, is_head).await {
         debug!(%error, "an answer could not be sent whole");
+        return;
+    }
+    // To let go of what is still coming would reset the stream, and some take that for the end of the answer too.
+    if let Ok(mut stream) = back.try_recv() {
+        unwanted::read_off(drain, |cx| poll_data(&mut stream, cx)).await;
     }
 }
 
 /// The request as handlers see it.
-fn opened(request: Request<RecvStream>, sender: mpsc::Sender<Said>) -> Result<Request<Body>, crate::http1::Refusal> {
+fn opened(
+    request: Request<RecvStream>,
+    sender: mpsc::Sender<Said>,
+    unread: oneshot::Sender<RecvStream>,
+) -> Result<Request<Body>, crate::http1::Refusal> {
     let (mut parts, stream) = request.into_parts();
-    refusal::of_http2(&mut parts)?;
+    if let Err(refused) = refusal::of_http2(&mut parts) {
+        // The exchange is there to take it.
+        let _ = unread.send(stream);
+        return Err(refused);
+    }
     let interim = Interim::new(sender, 0);
     let waits = |value: &http::HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
     let expectation = parts.headers.get(header::EXPECT).is_some_and(waits);
@@ -115,7 +138,7 @@ fn opened(request: Request<RecvStream>, sender: mpsc::Sender<Said>) -> Result<Re
         let length = parts.headers.get(header::CONTENT_LENGTH);
         let left = length.and_then(|length| length.to_str().ok()?.parse().ok());
         Body::new(StreamBody {
-            stream,
+            stream: Some((stream, unread)),
             left,
             expectation: expectation.clone(),
         })
@@ -226,7 +249,8 @@ fn strip(headers: &mut HeaderMap) {
 
 /// The body of a request.
 struct StreamBody {
-    stream: RecvStream,
+    /// With where it goes when it is let go before its end.
+    stream: Option<(RecvStream, oneshot::Sender<RecvStream>)>,
     /// What its head says is left of it.
     left: Option<u64>,
     expectation: Option<Expectation>,
@@ -238,30 +262,53 @@ impl http_body::Body for StreamBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
         let this = &mut *self;
-        let polled = this.stream.poll_data(cx);
+        let Some((stream, _)) = &mut this.stream else {
+            return Poll::Ready(None);
+        };
+        let polled = poll_data(stream, cx);
         if let (Poll::Pending, Some(expectation)) = (&polled, this.expectation.take()) {
             expectation.meet();
         }
         match ready!(polled) {
             Some(Ok(data)) => {
-                // What is taken makes room for more.
-                this.stream.flow_control().release_capacity(data.len())?;
                 this.left = this.left.map(|left| left.saturating_sub(data.len() as u64));
                 Poll::Ready(Some(Ok(Frame::data(data))))
             }
             Some(Err(error)) => Poll::Ready(Some(Err(error))),
             None => {
-                let trailers = ready!(this.stream.poll_trailers(cx));
+                let trailers = ready!(stream.poll_trailers(cx));
                 Poll::Ready(trailers.transpose().map(|trailers| trailers.map(Frame::trailers)))
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.stream.is_end_stream()
+        self.stream.as_ref().is_none_or(|(stream, _)| stream.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
         self.left.map(SizeHint::with_exact).unwrap_or_default()
     }
+}
+
+impl Drop for StreamBody {
+    fn drop(&mut self) {
+        if let Some((stream, unread)) = self.stream.take()
+            // Whoever was not told to go on sends nothing more.
+            && self.expectation.is_none()
+            && !stream.is_end_stream()
+        {
+            // An exchange that is over does not want it any more.
+            let _ = unread.send(stream);
+        }
+    }
+}
+
+/// The next part of a body; what is taken makes room for more.
+fn poll_data(stream: &mut RecvStream, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, h2::Error>>> {
+    let polled = stream.poll_data(cx);
+    if let Poll::Ready(Some(Ok(data))) = &polled {
+        stream.flow_control().release_capacity(data.len())?;
+    }
+    polled
 }

@@ -19,6 +19,7 @@ mod peer;
 mod refusal;
 mod request_body;
 mod takeover;
+mod unwanted;
 
 pub use address::{Address, BadAddress};
 pub use interim::{Expectation, Interim};

@@ -5,6 +5,7 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use crate::{
     Body,
     http1::{MAX_FIELDS, Refusal, is_host},
+    reply,
 };
 
 /// The answer to a request that is not passed on, in the envelope of the function server.
@@ -18,6 +19,7 @@ pub(super) fn answer(refusal: Refusal) -> Response<Body> {
     *answer.status_mut() = refusal.status;
     let json = HeaderValue::from_static("application/json");
     answer.headers_mut().insert(header::CONTENT_TYPE, json);
+    reply::promise(answer.headers_mut());
     if refusal.status == StatusCode::METHOD_NOT_ALLOWED {
         let allowed = HeaderValue::from_static("GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH");
         answer.headers_mut().insert(header::ALLOW, allowed);

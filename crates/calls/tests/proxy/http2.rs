@@ -205,8 +205,8 @@ async fn over_http_2_too_the_client_goes_on_when_the_upstream_says_so() {
     assert_eq!(read(answer.await.unwrap().into_body()).await.unwrap(), b"ok");
 }
 
-#[tokio::test]
-async fn an_answer_that_does_not_wait_for_the_body_comes_whole_over_http_2_and_asks_for_no_more() {
+/// A listener that answers 413 without a look at the body, and what serves it.
+async fn refusing() -> (u16, Drain) {
     let listener = Listener::bind(&"http://127.0.0.1:0".parse().unwrap(), None)
         .await
         .unwrap();
@@ -217,6 +217,40 @@ async fn an_answer_that_does_not_wait_for_the_body_comes_whole_over_http_2_and_a
     };
     let drain = Drain::new();
     drain.spawn("listener", listener.run(Arc::new(early), drain.clone()));
+    (port, drain)
+}
+
+#[tokio::test]
+async fn over_http_2_who_is_still_sending_has_its_answer_and_sends_to_the_end() {
+    let (port, drain) = refusing().await;
+    let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let (sender, connection) = h2::client::handshake(stream).await.unwrap();
+    drive(connection);
+    let mut sender = sender.ready().await.unwrap();
+    let (answer, mut sending) = sender
+        .send_request(Request::post("http://a/").body(()).unwrap(), false)
+        .unwrap();
+    let answer = timeout(SOON, answer).await.unwrap().unwrap();
+    assert_eq!(answer.status(), 413);
+    assert_eq!(read(answer.into_body()).await.unwrap(), b"too large");
+    let mut left = 3_000_000;
+    while left > 0 {
+        sending.reserve_capacity(left);
+        let room = timeout(SOON, std::future::poll_fn(|cx| sending.poll_capacity(cx))).await;
+        let room = room.unwrap().expect("the stream is not reset").unwrap().min(left);
+        left -= room;
+        sending.send_data(vec![0; room].into(), left == 0).unwrap();
+    }
+    let (answer, _) = sender
+        .send_request(Request::get("http://a/").body(()).unwrap(), true)
+        .unwrap();
+    assert_eq!(timeout(SOON, answer).await.unwrap().unwrap().status(), 413);
+    drain.wait(Some(SOON)).await;
+}
+
+#[tokio::test]
+async fn over_http_2_who_stops_sending_is_asked_for_no_more() {
+    let (port, drain) = refusing().await;
     let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     let (sender, connection) = h2::client::handshake(stream).await.unwrap();
     drive(connection);

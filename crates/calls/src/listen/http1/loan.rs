@@ -8,7 +8,10 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use crate::http1::{Incoming, Reader};
+use crate::{
+    http1::{Incoming, Reader},
+    listen::unwanted::NEAR,
+};
 
 /// The way in of a connection, while a request is answered.
 #[derive(Debug)]
@@ -25,7 +28,9 @@ pub(super) enum Loan {
     /// With the body of the request.
     Lent(oneshot::Receiver<Incoming>),
     /// Here, in the middle of a body that nobody reads any more.
-    Unread(Reader),
+    Unread(Incoming),
+    /// Here, after what is no request.
+    Spoilt(Reader),
     /// Nowhere: its connection has ended.
     Lost,
 }
@@ -39,15 +44,26 @@ impl Line {
         Loan::Lent(back).into()
     }
 
-    /// One that is not watched.
-    pub(super) fn silent(reader: Reader) -> Self {
-        Loan::Unread(reader).into()
+    /// One that no request comes by any more.
+    pub(super) fn spoilt(reader: Reader) -> Self {
+        Loan::Spoilt(reader).into()
     }
 
     /// Whether somebody may still read the body.
     pub(super) fn is_lent(&mut self) -> bool {
         self.look();
         !matches!(self.loan, Loan::Home(_))
+    }
+
+    /// Whether the next request may be at hand once this one is answered: nothing is left of its body, or little, or somebody
+    /// still reads it.
+    pub(super) fn may_go_on(&mut self) -> bool {
+        self.look();
+        match &mut self.loan {
+            Loan::Home(_) | Loan::Lent(_) => true,
+            Loan::Unread(incoming) => incoming.size_hint().exact().is_some_and(|left| left <= NEAR),
+            Loan::Spoilt(_) | Loan::Lost => false,
+        }
     }
 
     /// Waits until the client has left. Never ends where that cannot be seen: the body is with somebody else, who sees it,
@@ -89,14 +105,6 @@ impl Line {
         }
     }
 
-    /// The reading half, if it is here.
-    pub(super) fn into_reader(self) -> Option<Reader> {
-        match self.loan {
-            Loan::Home(reader) | Loan::Unread(reader) => Some(reader),
-            Loan::Lent(_) | Loan::Lost => None,
-        }
-    }
-
     /// Takes note of a body that has come back.
     fn look(&mut self) {
         if let Loan::Lent(back) = &mut self.loan {
@@ -114,7 +122,7 @@ impl Loan {
         if incoming.is_done() {
             Self::Home(incoming.into_reader())
         } else {
-            Self::Unread(incoming.into_reader())
+            Self::Unread(incoming)
         }
     }
 }
