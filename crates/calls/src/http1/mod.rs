@@ -25,7 +25,7 @@ pub(crate) use framing::{BadBody, Decoded, Decoder};
 pub(crate) use incoming::{Incoming, ReadError};
 pub(crate) use reader::{HeadError, Reader};
 pub(crate) use reply::Reply;
-pub(crate) use request::{Head, Refusal, is_host};
+pub(crate) use request::{Head, Refusal, check_target, is_host};
 pub(crate) use scan::{LineEnd, Scan, Scanner, TooLarge};
 pub(crate) use spelling::Spelling;
 pub(crate) use writer::{BodyForm, Writer, write_fields};

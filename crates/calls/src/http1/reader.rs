@@ -99,6 +99,19 @@ impl Reader {
         }
     }
 
+    /// Whether what has come cannot become a message that begins so; empty lines before it are passed over.
+    pub(crate) fn is_unlike(&self, begin: &[u8]) -> bool {
+        let from = self
+            .buffer
+            .iter()
+            .take_while(|byte| matches!(byte, b'\r' | b'\n'))
+            .count();
+        self.buffer[from..]
+            .iter()
+            .zip(begin)
+            .any(|(byte, wanted)| byte != wanted)
+    }
+
     /// Forgets what has come.
     pub(crate) fn discard(&mut self) {
         self.buffer.clear();

@@ -55,7 +55,13 @@ impl Reply {
             .values(&header::UPGRADE)
             .next()
             .map(|value| text.slice_ref(value));
-        let headers = fields.map(|name| kept(name, &fields)).map_err(NotHttp)?;
+        let mut headers = fields.map(|name| kept(name, &fields)).map_err(NotHttp)?;
+        // Said twice it is the same, and yet more than many take.
+        if fields.values(&header::CONTENT_LENGTH).nth(1).is_some()
+            && let Some(length) = headers.get(header::CONTENT_LENGTH).cloned()
+        {
+            headers.insert(header::CONTENT_LENGTH, length);
+        }
         Ok(Self {
             status,
             headers,
@@ -109,6 +115,13 @@ mod tests {
         assert!(read("HTTP/1.1 204\r\n\r\n").unwrap().body.is_done());
         let head = Bytes::from_static(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n");
         assert!(Reply::read(&head, &Method::HEAD, |_, _| true).unwrap().body.is_done());
+    }
+
+    #[test]
+    fn a_length_that_is_said_twice_goes_on_once() {
+        let reply = read("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nA: b\r\nContent-Length: 5\r\n\r\n").unwrap();
+        assert_eq!(reply.headers.get_all("content-length").iter().count(), 1);
+        assert!(matches!(reply.body, Decoder::Length(5)));
     }
 
     #[test]

@@ -166,15 +166,28 @@ fn host(headers: &HeaderMap, version: Version) -> Result<Option<&HeaderValue>, R
 
 /// Whether a text is a host, with a port or without.
 pub(crate) fn is_host(text: &[u8]) -> bool {
-    !text.contains(&b'@') && Authority::try_from(text).is_ok()
+    let ends_well = match text.iter().rposition(|byte| matches!(byte, b':' | b']')) {
+        Some(at) if text[at] == b':' => text[at + 1..].iter().all(u8::is_ascii_digit),
+        Some(at) => at + 1 == text.len(),
+        None => true,
+    };
+    ends_well && !text.contains(&b'@') && Authority::try_from(text).is_ok()
 }
+
+/// Refuses what no target has: some read `\\` in a path as `/`, and others what comes after `#` as no part of it.
+pub(crate) fn check_target(target: &[u8]) -> Result<(), Refusal> {
+    let mut path = target.iter().take_while(|byte| **byte != b'?');
+    if path.any(|byte| *byte == b'\\') || target.iter().any(|byte| *byte == b'#' || !byte.is_ascii_graphic()) {
+        return Err(BAD.into());
+    }
+    Ok(())
+}
+
+const BAD: &str = "the target has a character that has to be percent-encoded";
 
 /// The path and query of a target, and the host that it names.
 fn read_target(method: &Method, target: Bytes) -> Result<(Uri, Option<HeaderValue>), Refusal> {
-    const BAD: &str = "the target has a character that has to be percent-encoded";
-    if target.iter().any(|byte| *byte == b'#' || !byte.is_ascii_graphic()) {
-        return Err(BAD.into());
-    }
+    check_target(&target)?;
     if method == Method::CONNECT {
         let host = target.clone();
         if !is_host(&host) {
@@ -293,7 +306,15 @@ mod tests {
 
     #[test]
     fn a_target_is_kept_as_it_was_received() {
-        for target in ["/", "/a/../b", "/a%2e%2E/b?x=%20&y=/../", "//a", "/a;b=c", "/?"] {
+        for target in [
+            "/",
+            "/a/../b",
+            "/a%2e%2E/b?x=%20&y=/../",
+            "//a",
+            "/a;b=c",
+            "/?",
+            "/?a\\b",
+        ] {
             let head = read(&format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n")).unwrap();
             assert_eq!(head.uri.to_string(), target);
         }
@@ -323,6 +344,8 @@ mod tests {
             "G@T / HTTP/1.1",
             "GET x HTTP/1.1",
             "GET /a#b HTTP/1.1",
+            "GET /a/..\\b HTTP/1.1",
+            "GET http://a/..\\b HTTP/1.1",
             "GET /\u{e4} HTTP/1.1",
             "GET /a\x0bb HTTP/1.1",
             "GET * HTTP/1.1",
@@ -344,6 +367,8 @@ mod tests {
             "Host: a b\r\n",
             "Host: a@b\r\n",
             "Host: a/b\r\n",
+            "Host: a:b\r\n",
+            "Host: [::1]x\r\n",
         ] {
             assert_eq!(status(&format!("GET / HTTP/1.1\r\n{hosts}\r\n")), 400, "{hosts:?}");
         }

@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 
 use crate::{
     Body,
-    http1::{MAX_FIELDS, Refusal, is_host},
+    http1::{MAX_FIELDS, Refusal, check_target, is_host},
     reply,
 };
 
@@ -49,6 +49,7 @@ pub(super) fn of_http2(parts: &mut http::request::Parts) -> Result<(), Refusal> 
     if target.len() > crate::http1::MAX_TARGET {
         return Err(crate::http1::TooLarge::Target.into());
     }
+    check_target(target.as_bytes())?;
     method(&parts.method)?;
     host(parts)?;
     length(&parts.headers)?;
@@ -144,5 +145,16 @@ mod tests {
         assert!(of_http2(&mut parts("/", &[])).is_err());
         assert!(of_http2(&mut parts("/", &[("host", "a")])).is_ok());
         assert!(of_http2(&mut parts("http://u@a/", &[])).is_err());
+    }
+
+    #[test]
+    fn what_http_1_refuses_in_a_target_is_refused_here_too() {
+        for target in ["/a/..\\b", "/\u{e4}", "/?\u{e4}"] {
+            let uri = http::uri::PathAndQuery::from_maybe_shared(bytes::Bytes::from(target));
+            let Ok(uri) = uri else { continue };
+            let mut request = parts("/", &[("host", "a")]);
+            request.uri = uri.into();
+            assert!(of_http2(&mut request).is_err(), "{target}");
+        }
     }
 }

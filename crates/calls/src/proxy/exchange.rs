@@ -2,7 +2,7 @@
 //!
 //! Both directions at once: an upstream may answer before it has all of the request.
 
-use std::{io, time::Duration};
+use std::{io, task::Poll, time::Duration};
 
 use http::{Method, Response};
 use tokio::time::Instant;
@@ -96,7 +96,14 @@ async fn head(
                 }
                 Err(UploadError::Client(error)) => return Err(Failure::Client(error)),
             },
-            text = std::future::poll_fn(|cx| reader.poll_head(cx, &mut scanner)) => {
+            text = std::future::poll_fn(|cx| match reader.poll_head(cx, &mut scanner) {
+                // One that speaks something else may never end a head.
+                Poll::Pending if reader.is_unlike(b"HTTP/") => Poll::Ready(None),
+                head => head.map(Some),
+            }) => {
+                let Some(text) = text else {
+                    return Err(Failure::NotHttp("it does not begin with `HTTP/`"));
+                };
                 let text = text.map_err(|error| broken(error, has_answered || scanner.has_begun()))?;
                 let reply = Reply::read(&text, terms.method, headers::goes_down).map_err(|why| Failure::NotHttp(why.0))?;
                 if !reply.status.is_informational() || reply.status == 101 {

@@ -18,6 +18,20 @@ pub(super) fn goes_up(name: &HeaderName, headers: &HeaderMap, is_trusted: bool) 
             || !has_token(headers, header::CONNECTION, name.as_str()))
 }
 
+/// What goes on of the fields at the end of a request's body: nobody may say there what we say in its head.
+pub(super) fn trailers_up(mut trailers: HeaderMap) -> HeaderMap {
+    let nothing = HeaderMap::new();
+    let stay: Vec<HeaderName> = trailers
+        .keys()
+        .filter(|name| !goes_up(name, &nothing, false))
+        .cloned()
+        .collect();
+    for name in stay {
+        trailers.remove(name);
+    }
+    trailers
+}
+
 /// Whether a header of a reply goes on.
 pub(super) fn goes_down(name: &HeaderName, fields: &Fields) -> bool {
     if is_of_hop(name) {
@@ -68,6 +82,17 @@ mod tests {
             (HeaderName::from_static(name), http::HeaderValue::from_static(value))
         };
         fields.iter().map(pair).collect()
+    }
+
+    #[test]
+    fn trailers_say_nothing_in_our_name() {
+        let all = map(&[
+            ("x-sum", "1"),
+            ("x-forwarded-for", "1.2.3.4"),
+            ("x-forwarded-host", "a"),
+            ("forwarded", "for=a"),
+        ]);
+        assert_eq!(trailers_up(all), map(&[("x-sum", "1")]));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::Body as _;
 
+use super::headers::trailers_up;
 use crate::{Body, BodyError};
 
 /// The body of a request.
@@ -117,7 +118,7 @@ impl Outgoing {
                     self.has_ended = self.body.is_end_stream();
                 }
                 Err(frame) => {
-                    self.trailers = frame.into_trailers().ok().map(Box::new);
+                    self.trailers = frame.into_trailers().ok().map(|own| Box::new(trailers_up(own)));
                     self.has_ended = true;
                 }
             },

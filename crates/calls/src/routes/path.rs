@@ -42,6 +42,11 @@ pub fn resolved(path: &str) -> Cow<'_, str> {
     Cow::Owned(whole)
 }
 
+/// Whether a path may have dot segments, encoded or not.
+pub(super) fn has_dots(path: &str) -> bool {
+    decoded(path).contains("/.")
+}
+
 /// `%2e` as `.`, and so on for letters, digits, `-`, `_` and `~`.
 fn decoded(path: &str) -> Cow<'_, str> {
     if !path.contains('%') {

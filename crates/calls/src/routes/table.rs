@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use http::{Method, Uri, uri::PathAndQuery};
 
-use super::path::{is_below, resolved};
+use super::path::{has_dots, is_below, resolved};
 use crate::config::Route;
 
 /// The routes, the most specific one first.
@@ -113,7 +113,7 @@ impl Match<'_> {
         };
         let raw = whole.path();
         // Nothing was resolved: what is kept is kept as it was received.
-        let path = if raw.contains("/.") || !self.entry.is_at(raw) {
+        let path = if has_dots(raw) || !self.entry.is_at(raw) {
             resolved(raw)
         } else {
             raw.into()
@@ -169,7 +169,11 @@ impl Entry {
             return true;
         };
         let host = host.unwrap_or_default();
-        wanted.eq_ignore_ascii_case(host) || wanted.eq_ignore_ascii_case(without_port(host))
+        let name = without_port(host);
+        // A name with its root's dot is the same name.
+        [host, name, name.strip_suffix('.').unwrap_or(name)]
+            .iter()
+            .any(|host| wanted.eq_ignore_ascii_case(host))
     }
 
     /// HEAD works where GET does.
@@ -245,6 +249,7 @@ mod tests {
         assert_eq!(index(&routes, &Method::GET, "other", "/a"), Some(0));
         assert_eq!(index(&routes, &Method::POST, "other", "/a"), Some(1));
         assert_eq!(index(&routes, &Method::POST, "example.ORG:8080", "/a"), Some(2));
+        assert_eq!(index(&routes, &Method::GET, "example.org.:8080", "/a"), Some(2));
         assert_eq!(index(&routes, &Method::GET, "[::1]:80", "/a"), Some(0));
     }
 
@@ -296,5 +301,13 @@ mod tests {
         assert_eq!(rewritten(to(prefix("/"), "/v1"), "/x"), "/v1/x");
         assert_eq!(rewritten(to(prefix("/api"), "/v1"), "/y/../api/x/../z"), "/v1/z");
         assert_eq!(rewritten(to(exact("/a"), "/b/"), "/a?y"), "/b/?y");
+        for path in [
+            "/api/%2e%2e/%2E%2e/api/x",
+            "/api/.%2e/api/x",
+            "/api/%2e/x",
+            "/api/../api/x",
+        ] {
+            assert_eq!(rewritten(to(prefix("/api"), "/v1"), path), "/v1/x", "{path}");
+        }
     }
 }

@@ -216,3 +216,21 @@ async fn an_upload_that_moves_takes_as_long_as_it_takes() {
     }
     client.until("\r\n\r\nok").await;
 }
+
+#[tokio::test]
+async fn an_upstream_that_speaks_something_else_is_known_by_its_first_bytes() {
+    let server = Server::start(|mut stream, _| async move {
+        until(&mut stream, "\r\n\r\n").await;
+        stream.write_all(b"SSH-2.0-x\r\n").await.unwrap();
+        // It waits for its own kind.
+        let _ = stream.read(&mut [0; 1]).await;
+    })
+    .await;
+    let front = Front::to(server.upstream()).await;
+    let answer = timeout(
+        SOON,
+        front.ask("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"),
+    )
+    .await;
+    is(&answer.unwrap(), 502, "Bad gateway");
+}
