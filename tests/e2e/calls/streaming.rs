@@ -179,3 +179,21 @@ fn a_body_is_on_its_way_while_more_of_it_comes() {
     caller.read_to_end(&mut bytes).unwrap();
     assert_eq!(reply(&bytes).body, "1\n");
 }
+
+#[test]
+fn a_stream_that_its_caller_breaks_off_is_not_the_handlers_fault() {
+    let web = Web::on_port(|asked| Said::json(200, &format!("[{}]", asked.body.len())));
+    let config = format!(
+        "calls:\n  listen: [ \"http://127.0.0.1:0\" ]\n  functions: [ {{ name: upload, handler: {{ http: \"{}\" }}, input: stream }} ]\n",
+        web.address()
+    );
+    let field = Field::new(&config);
+    let sidecar = field.run();
+    let mut caller = begin(&sidecar, "POST", "/upload", &["Transfer-Encoding: chunked"], "");
+    caller.write_all(b"5\r\nfirst\r\nno length\r\n").unwrap();
+    let mut bytes = Vec::new();
+    caller.read_to_end(&mut bytes).unwrap();
+    let answer = reply(&bytes);
+    assert_eq!((answer.status, &answer.json()["code"]), (400, &json!("bad_request")));
+    assert_eq!(answer.json()["error"], "the body broke off");
+}

@@ -1,6 +1,12 @@
 //! One function, and how it is called.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use chassis::{guard::Limit, telemetry::in_full};
@@ -202,10 +208,22 @@ impl Function {
         };
         let until = self.timeout.map(|timeout| Instant::now() + timeout);
         let _place = self.wait(until, self.limit.acquire()).await?;
+        let broke_off = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&broke_off);
+        let body = body.map_err(move |error| {
+            seen.store(true, Ordering::Relaxed);
+            error
+        });
         let reply = handler
             .stream(&call, body.boxed_unsync(), media, &mut |interim| pieces.note(interim))
             .await;
-        reply.map_err(|error| self.no_reply(error))
+        reply.map_err(|error| {
+            if broke_off.load(Ordering::Relaxed) {
+                let why = "the body broke off".to_owned();
+                return CallError::BadRequest { why };
+            }
+            self.no_reply(error)
+        })
     }
 
     /// A slot of the actor's handlers, where any of them is alive.
