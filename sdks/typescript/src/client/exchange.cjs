@@ -8,7 +8,7 @@
 
 const { pipeline } = require("node:stream");
 
-const { connected } = require("./agent.cjs");
+const { connected, isAskedFor, whenAskedFor } = require("./agent.cjs");
 const { startTimer } = require("./abort.cjs");
 const { late, lost, unreachable } = require("./errors.cjs");
 const { passHead } = require("./headers.cjs");
@@ -68,7 +68,9 @@ function exchange({ request, response, agent, place, path, headers, body, timeou
         send(request, upstream, timer);
       }
     });
-    if (body.kind !== "stream") {
+    if (body.kind === "bytes" && isAskedFor(body.bytes.length)) {
+      whenAskedFor(upstream, () => upstream.end(body.bytes));
+    } else if (body.kind !== "stream") {
       upstream.end(body.bytes);
     }
   });

@@ -2,6 +2,8 @@
 
 "use strict";
 
+const { isAskedFor } = require("./agent.cjs");
+
 /** What belongs to one connection. `Upgrade` is among them: a WebSocket says it anew. */
 const HOP_BY_HOP = new Set([
   "connection",
@@ -64,8 +66,8 @@ function forwarded(request, { own = {}, body, isTrusted }) {
   } else if (body.kind === "stream" && headers["content-length"] === undefined) {
     set["Transfer-Encoding"] = "chunked";
   }
-  // The server has told its client to go on already.
-  set.Expect = undefined;
+  // The server has told its client to go on already; what was read before us is ours to ask for.
+  set.Expect = body.kind === "bytes" && isAskedFor(body.bytes.length) ? "100-continue" : undefined;
   const replaced = new Set(Object.keys(set).map((name) => name.toLowerCase()));
   const kept = endToEnd(request.rawHeaders).filter(([name]) => !replaced.has(name.toLowerCase()));
   const added = Object.entries(set).filter(([, value]) => value !== undefined);

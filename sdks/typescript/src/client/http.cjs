@@ -10,7 +10,7 @@ const { Readable } = require("node:stream");
 
 const { CallError, lost, told, unreachable } = require("./errors.cjs");
 const { Lines } = require("./lines.cjs");
-const { connected, openAgent } = require("./agent.cjs");
+const { connected, isAskedFor, openAgent, whenAskedFor } = require("./agent.cjs");
 const { httpPlace } = require("./places.cjs");
 
 /** The way over HTTP. */
@@ -108,7 +108,9 @@ class Http {
         return void reject(signal.reason);
       }
       const auth = this.#token === undefined ? {} : { authorization: `Bearer ${this.#token}` };
-      const all = { host: this.#at.authority, ...auth, ...headers };
+      const isWhole = body === undefined || typeof body === "string" || body instanceof Uint8Array;
+      const isAsking = !isWhole || (body !== undefined && isAskedFor(Buffer.byteLength(body)));
+      const all = { host: this.#at.authority, ...auth, ...headers, ...(isAsking ? { expect: "100-continue" } : {}) };
       const request = this.#agent.request({ method, path: this.#at.base + path, headers: all });
       const abort = () => request.destroy();
       signal.addEventListener("abort", abort, { once: true });
@@ -126,8 +128,8 @@ class Http {
       });
       // After the head its reader is told.
       request.on("error", () => {});
-      if (body === undefined || typeof body === "string" || body instanceof Uint8Array) {
-        return void request.end(body);
+      if (isWhole) {
+        return isAsking ? whenAskedFor(request, () => request.end(body)) : void request.end(body);
       }
       const source = Readable.from(body);
       source.once("error", (error) => {
@@ -135,7 +137,7 @@ class Http {
         request.destroy(error);
       });
       request.once("close", () => source.destroy());
-      source.pipe(request);
+      whenAskedFor(request, () => source.pipe(request));
     });
   }
 

@@ -1,0 +1,118 @@
+/** Answers that come before a body is sent: they are told, and what happens to the connection afterwards harms nobody. */
+
+import assert from "node:assert/strict";
+import http from "node:http";
+import net from "node:net";
+import { test } from "node:test";
+import { Readable } from "node:stream";
+
+import express from "express";
+import { expressProxy, SidecarClient } from "outrigger";
+
+import { Field, soon, until } from "./support.mjs";
+
+const LARGE = "x".repeat(12_000_000);
+const JSON_TYPE = { "content-type": "application/json" };
+const TOO_LARGE = '{"success":false,"error":"too large","code":"too_large"}\n';
+
+/**
+ * A server that refuses at the head of a request, says no more and reads no more; gives its URL, and what it sees. It says first that it takes
+ * the body, or else waits to be asked.
+ */
+async function refuser(field, first = "HTTP/1.1 100 Continue\r\n\r\n") {
+  const [peers, heads] = [[], []];
+  const server = net.createServer((peer) => {
+    peers.push(peer.on("error", () => {}));
+    peer.once("data", (chunk) => {
+      heads.push(chunk.toString("latin1").split("\r\n\r\n")[0]);
+      peer.write(first);
+      peer.pause().end(`HTTP/1.1 413 Payload Too Large\r\nContent-Type: application/json\r\nContent-Length: ${TOO_LARGE.length}\r\n\r\n${TOO_LARGE}`);
+    });
+  });
+  return { url: await field.server(server), peers, heads };
+}
+
+/** Resets a connection to `url`, and waits until whoever had it has seen that. */
+async function reset(url, peer) {
+  peer.resetAndDestroy();
+  await until(() => connections(url).length === 0);
+}
+
+/** The connections that this process has to a server. */
+const connections = (url) => process._getActiveHandles().filter((it) => it instanceof net.Socket && it.remotePort === Number(new URL(url).port));
+
+/** What Express answers to a body. */
+async function post(url, body) {
+  const response = await soon(fetch(url, { method: "POST", headers: JSON_TYPE, body }));
+  return [response.status, await response.text()];
+}
+
+test("a call that is too large is refused over HTTP as what it is, however often it is made", async (t) => {
+  const field = new Field(t);
+  await field.handlers();
+  const { url } = await field.sidecar();
+  const client = new SidecarClient({ mode: "http", url });
+  t.after(() => client.close());
+  for (let n = 0; n < 10; n += 1) {
+    await assert.rejects(client.call("echo", [LARGE]), (error) => error.code === "too_large" && error.status === 413);
+    assert.equal(await client.call("echo", [n]), n);
+  }
+  const pieces = () => Readable.from(Array.from({ length: 100 }, () => Buffer.alloc(100_000)));
+  await assert.rejects(client.upload("echo", pieces()), (error) => error.status === 415);
+});
+
+test("a body that is refused before it is sent is never sent", async (t) => {
+  const field = new Field(t);
+  const { url, heads, peers } = await refuser(field, "");
+  const client = new SidecarClient({ mode: "http", url });
+  await assert.rejects(client.call("echo", [LARGE]), (error) => error.code === "too_large");
+  assert.match(heads[0], /expect: 100-continue/i);
+  await until(() => peers[0].closed || peers[0].resume());
+  assert.ok(peers[0].bytesRead < 1000, `${peers[0].bytesRead}`);
+});
+
+test("a server that does not say whether it takes a body gets it all the same", async (t) => {
+  const field = new Field(t);
+  const answer = (request, response) => {
+    let size = 0;
+    request.on("data", (chunk) => (size += chunk.length));
+    request.on("end", () => response.setHeader("content-type", "application/json").end(`{"success":true,"result":${size}}`));
+  };
+  const server = http.createServer(answer).on("checkContinue", answer);
+  const client = new SidecarClient({ mode: "http", url: await field.server(server) });
+  assert.ok((await client.call("echo", [LARGE])) > LARGE.length);
+});
+
+test("a connection that breaks after a refusal, with the body half sent, ends no process", async (t) => {
+  const field = new Field(t);
+  const { url, peers } = await refuser(field);
+  const client = new SidecarClient({ mode: "http", url });
+  for (let n = 0; n < 3; n += 1) {
+    await assert.rejects(client.call("echo", [LARGE]), (error) => error.code === "too_large");
+    await reset(url, peers[n]);
+  }
+  const app = express();
+  app.use("/read", express.json({ limit: "50mb", strict: false }));
+  app.use("/read", expressProxy({ url }).route("/f"));
+  app.use("/streamed", expressProxy({ url }).route("/f"));
+  const own = await field.server(app);
+  for (const path of ["/read/f", "/streamed/f"]) {
+    assert.deepEqual(await post(own + path, JSON.stringify(LARGE)), [413, TOO_LARGE]);
+    await reset(url, peers.at(-1));
+  }
+});
+
+test("what the sidecar refuses is passed on, and it takes the next request", async (t) => {
+  const field = new Field(t);
+  await field.handlers();
+  const { url } = await field.sidecar();
+  const app = express();
+  app.use("/read", express.json({ limit: "50mb", strict: false }));
+  app.use("/read", expressProxy({ url }).route("/echo"));
+  const own = await field.server(app);
+  for (let n = 0; n < 10; n += 1) {
+    const [status, text] = await post(`${own}/read/echo`, JSON.stringify(LARGE));
+    assert.deepEqual([status, JSON.parse(text).code], [413, "too_large"]);
+    assert.deepEqual(await post(`${own}/read/echo`, "1"), [200, "1\n"]);
+  }
+});
