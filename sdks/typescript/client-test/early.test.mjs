@@ -1,13 +1,14 @@
 /** Answers that come before a body is sent: they are told, and what happens to the connection afterwards harms nobody. */
 
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import http from "node:http";
 import net from "node:net";
 import { test } from "node:test";
 import { Readable } from "node:stream";
 
 import express from "express";
-import { expressProxy, SidecarClient } from "outrigger";
+import { expressProxy, HttpProxy, SidecarClient } from "outrigger";
 
 import { Field, soon, until } from "./support.mjs";
 
@@ -115,4 +116,68 @@ test("what the sidecar refuses is passed on, and it takes the next request", asy
     assert.deepEqual([status, JSON.parse(text).code], [413, "too_large"]);
     assert.deepEqual(await post(`${own}/read/echo`, "1"), [200, "1\n"]);
   }
+});
+
+/** A service behind a sidecar that says no at the head of whatever comes, and an app in front of both; gives the URLs of the last two. */
+async function strict(field) {
+  const service = await field.server((request, response) => {
+    if (request.method === "GET") return response.end("yes");
+    response.writeHead(401, { "content-type": "text/plain" }).end("no");
+  });
+  const { url } = await field.sidecar({ calls: `  upstreams: { strict: { urls: [ "${service}" ] } }\n  routes: [ { prefix: /up, upstream: strict } ]` });
+  const app = express().use(expressProxy({ url }).route("/up/*"));
+  return { sidecar: url, app: await field.server(app) };
+}
+
+/** The beginning of an upload that has more to come, and its answer. */
+async function upload(url, agent) {
+  const request = http.request(`${url}/up/load`, { method: "POST", agent, headers: { "content-length": 30_000_000 } });
+  request.on("error", () => {}).write(Buffer.alloc(1_000_000));
+  const [response] = await soon(once(request, "response"));
+  response.setEncoding("utf8");
+  let text = "";
+  for await (const piece of response) text += piece;
+  assert.deepEqual([response.statusCode, text], [401, "no"]);
+  return request;
+}
+
+test("an answer to an upload that is not over leaves no connection behind, whether its client goes or stays", async (t) => {
+  const field = new Field(t);
+  const { sidecar, app } = await strict(field);
+  for (let n = 0; n < 5; n += 1) {
+    const request = await upload(app, false);
+    if (n % 2 === 0) request.destroy();
+    else t.after(() => request.destroy());
+    await until(() => connections(sidecar).length === 0, "a connection is left");
+  }
+});
+
+test("a client that goes on sending after the answer is read to its end, and its connection takes the next request", async (t) => {
+  const field = new Field(t);
+  const { app } = await strict(field);
+  const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+  t.after(() => agent.destroy());
+  const request = await upload(app, agent);
+  request.end(Buffer.alloc(29_000_000));
+  await soon(once(request, "close"), () => "the rest of the upload is not read");
+  const next = http.get(`${app}/up/load`, { agent });
+  const [{ statusCode }] = await soon(once(next, "response"));
+  assert.deepEqual([statusCode, next.reusedSocket], [200, true]);
+});
+
+test("an app that has answered by itself meanwhile is not answered for", async (t) => {
+  const field = new Field(t);
+  let answer;
+  const slow = await field.server((_, response) => (answer = () => response.end("late")));
+  const proxy = new HttpProxy({ url: slow });
+  const url = await field.server((request, response) => {
+    proxy.forward(request, response);
+    until(() => answer).then(() => response.write("own"));
+  });
+  const request = http.get(url);
+  const [response] = await soon(once(request, "response"));
+  answer();
+  await until(() => connections(slow).length === 0, "the request is not taken back");
+  assert.equal(String(response.read()), "own");
+  response.destroy();
 });

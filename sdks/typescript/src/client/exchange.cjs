@@ -24,22 +24,21 @@ function exchange({ request, response, agent, place, path, headers, body, timeou
     let isConnected = false;
     let reply = null;
     const timer = startTimer(timeout, () => end(Object.assign(late(place, timeout), { isUnsent: !isConnected })));
+    let unsend = () => {};
     const end = (error, isStale = false) => {
       clearTimeout(timer);
       response.removeListener("close", left);
-      if (body.kind === "stream") {
-        request.unpipe(upstream);
-      }
-      if (reply === null) {
+      unsend();
+      // Whatever is unsent or unread here has nobody to wait for it any more.
+      if (!reply?.readableEnded || !upstream.writableFinished) {
         upstream.destroy();
       }
       resolve({ error, isStale, hasBegun: response.headersSent });
     };
     const left = () => {
-      if (reply?.errored || response.writableFinished) {
-        return; // It is closed because its answer broke off, or is whole.
+      if (reply?.errored || (reply !== null && response.writableFinished)) {
+        return; // It is closed because its answer broke off, or is whole: then the pipeline ends.
       }
-      upstream.destroy();
       resolve({ isLeft: true });
       end(null);
     };
@@ -53,6 +52,9 @@ function exchange({ request, response, agent, place, path, headers, body, timeou
     });
     upstream.on("information", (info) => passHint(info, response));
     upstream.once("response", (answered) => {
+      if (response.headersSent) {
+        return left(); // Somebody else has answered meanwhile.
+      }
       reply = answered;
       clearTimeout(timer);
       passHead(reply, response);
@@ -65,7 +67,7 @@ function exchange({ request, response, agent, place, path, headers, body, timeou
     connected(upstream, () => {
       isConnected = true;
       if (body.kind === "stream") {
-        send(request, upstream, timer);
+        unsend = send(request, upstream, timer);
       }
     });
     if (body.kind === "bytes" && isAskedFor(body.bytes.length)) {
@@ -76,10 +78,11 @@ function exchange({ request, response, agent, place, path, headers, body, timeou
   });
 }
 
-/** Streams a request's body; as long as it comes the answer is not late. */
+/** Streams a request's body; as long as it comes the answer is not late. Gives what ends that: the rest is read, and goes nowhere. */
 function send(request, upstream, timer) {
   upstream.flushHeaders();
-  request.on("data", () => timer?.refresh());
+  const refresh = () => timer?.refresh();
+  request.on("data", refresh);
   request.once("end", () => {
     const trailers = request.rawTrailers ?? [];
     if (trailers.length > 0) {
@@ -87,6 +90,9 @@ function send(request, upstream, timer) {
     }
   });
   request.pipe(upstream);
+  return () => {
+    request.off("data", refresh).unpipe(upstream).resume();
+  };
 }
 
 /** What is sent as the body: nothing, bytes, or the request itself. */
