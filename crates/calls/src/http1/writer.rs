@@ -120,6 +120,11 @@ impl Writer {
         Pin::new(&mut self.half).poll_flush(cx)
     }
 
+    /// How many bytes wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.buffer.len() + self.data.len() + self.tail.len()
+    }
+
     /// Writes what waits.
     ///
     /// # Cancellation

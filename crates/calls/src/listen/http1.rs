@@ -8,7 +8,7 @@ use http::{Method, Request, StatusCode, Version};
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{
-    Expectation, Handle, Interim, Peer, Takeover, interim::Said, refusal, request_body::RequestBody, unwanted,
+    Expectation, Handle, Interim, Patience, Peer, Takeover, interim::Said, refusal, request_body::RequestBody, unwanted,
 };
 use crate::{
     Body,
@@ -77,7 +77,7 @@ struct Connection<H> {
     said: mpsc::Receiver<Said>,
     /// Counts requests.
     exchange: u64,
-    /// For the next request.
+    /// For the next request, and for a client that takes nothing.
     alarm: Alarm,
 }
 
@@ -187,7 +187,12 @@ impl<H: Handle> Connection<H> {
         let takeover = Some(answer.status())
             .filter(|status| *status == StatusCode::SWITCHING_PROTOCOLS)
             .and_then(|_| answer.extensions().get::<Takeover>().cloned());
-        match self.answer(answer, Form { keep_alive, ..form }, &mut line).await? {
+        let sent = match self.answer(answer, Form { keep_alive, ..form }, &mut line).await {
+            // What the system still holds of it would be taken for the whole.
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => Sent::Broken { would_pass: true },
+            sent => sent?,
+        };
+        match sent {
             // The line is dropped here, and so both halves are: the other end learns that this was not the end.
             Sent::Broken { would_pass } => Ok(Next::Broken { would_pass }),
             Sent::Whole { keep_alive } => match (line.back().await, takeover) {

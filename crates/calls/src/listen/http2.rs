@@ -5,6 +5,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -14,13 +15,14 @@ use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body::{Body as _, Frame, SizeHint};
 use tokio::{
     sync::{mpsc, oneshot},
-    time::timeout,
+    time::{Instant, timeout},
 };
 use tracing::debug;
 
-use super::{Expectation, Handle, Interim, Peer, doorway::Rewound, interim::Said, refusal, unwanted};
+use super::{Expectation, Handle, Interim, Patience, Peer, doorway::Rewound, interim::Said, refusal, unwanted};
 use crate::{
     Body,
+    alarm::Alarm,
     http1::{MAX_HEAD, Spelling},
 };
 
@@ -32,6 +34,8 @@ const CONNECTION_WINDOW: u32 = 1024 * 1024;
 const SEND_BUFFER: usize = 256 * 1024;
 /// Streams at once.
 const STREAMS: u32 = 256;
+/// How long a connection may have no stream, at least; and then to take leave.
+const IDLE_TIME: Duration = Duration::from_secs(75);
 /// Interim answers that wait to be written.
 const INTERIMS: usize = 8;
 
@@ -49,6 +53,10 @@ pub(super) async fn serve<H: Handle>(socket: Rewound, peer: Peer, handle: Arc<H>
         .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
         .map_err(io::Error::other)?;
     let mut is_ending = false;
+    // Held by each stream.
+    let busy = Arc::new(());
+    let mut idle = Alarm::default();
+    idle.set(Some(Instant::now() + IDLE_TIME));
     loop {
         let accepted = tokio::select! {
             biased;
@@ -59,17 +67,32 @@ pub(super) async fn serve<H: Handle>(socket: Rewound, peer: Peer, handle: Arc<H>
                 continue;
             }
             accepted = connection.accept() => accepted,
+            () = idle.rings() => {
+                idle.set(Some(Instant::now() + IDLE_TIME));
+                match (Arc::strong_count(&busy), is_ending) {
+                    (1, true) => return Ok(()),
+                    (1, false) => {
+                        is_ending = true;
+                        connection.graceful_shutdown();
+                    }
+                    _ => {}
+                }
+                continue;
+            }
         };
+        idle.set(Some(Instant::now() + IDLE_TIME));
         match accepted {
             Some(Ok((request, respond))) => {
                 let handle = Arc::clone(&handle);
                 let ending = drain.clone();
+                let busy = Arc::clone(&busy);
                 drain.spawn("call", async move {
                     tokio::select! {
                         biased;
                         () = exchange(request, respond, peer, &*handle, &ending) => {}
                         () = ending.cut() => {}
                     }
+                    drop(busy);
                 });
             }
             Some(Err(error)) => return Err(io::Error::other(error)),
@@ -163,6 +186,7 @@ async fn send(answer: Response<Body>, mut respond: SendResponse<Bytes>, is_head:
     let (mut parts, mut body) = answer.into_parts();
     strip(&mut parts.headers);
     parts.extensions.remove::<Spelling>();
+    let patience = Patience::of(&parts.extensions);
     if !parts.headers.contains_key(header::DATE) {
         let date = httpdate::fmt_http_date(std::time::SystemTime::now());
         if let Ok(date) = date.try_into() {
@@ -194,7 +218,7 @@ async fn send(answer: Response<Body>, mut respond: SendResponse<Bytes>, is_head:
                 let frame = match frame.into_data() {
                     Ok(data) => {
                         let is_last = body.is_end_stream();
-                        write(&mut stream, data, is_last).await?;
+                        write(&mut stream, data, is_last, patience).await?;
                         if is_last {
                             return Ok(());
                         }
@@ -218,13 +242,26 @@ async fn send(answer: Response<Body>, mut respond: SendResponse<Bytes>, is_head:
 }
 
 /// Writes a part of a body as the client makes room for it.
-async fn write(stream: &mut SendStream<Bytes>, mut data: Bytes, is_last: bool) -> Result<(), h2::Error> {
+async fn write(
+    stream: &mut SendStream<Bytes>,
+    mut data: Bytes,
+    is_last: bool,
+    patience: Patience,
+) -> Result<(), h2::Error> {
     if data.is_empty() {
         return if is_last { stream.send_data(data, true) } else { Ok(()) };
     }
     while !data.is_empty() {
         stream.reserve_capacity(data.len());
-        let room = std::future::poll_fn(|cx| stream.poll_capacity(cx)).await;
+        let room = std::future::poll_fn(|cx| stream.poll_capacity(cx));
+        let room = match patience.0 {
+            None => Ok(room.await),
+            Some(patience) => timeout(patience, room).await,
+        };
+        let Ok(room) = room else {
+            stream.send_reset(Reason::CANCEL);
+            return Err(Reason::CANCEL.into());
+        };
         let room = room.ok_or_else(|| h2::Error::from(Reason::CANCEL))??;
         let part = data.split_to(room.min(data.len()));
         if !part.is_empty() {

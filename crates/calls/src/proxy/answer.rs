@@ -3,10 +3,7 @@
 use std::{
     io,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -16,7 +13,7 @@ use chassis::telemetry::in_full;
 use http_body::{Frame, SizeHint};
 use tokio::{sync::oneshot, time::Instant};
 
-use super::{account::Account, connect::Link, upstream::Chosen};
+use super::{account::Account, connect::Link, pulse::Pulse, upstream::Chosen};
 use crate::{
     BodyError,
     alarm::Alarm,
@@ -37,7 +34,6 @@ pub(super) struct AnswerBody {
     deadline: Option<Instant>,
     alarm: Alarm,
     is_waiting: bool,
-    seen: u64,
 }
 
 /// The other direction.
@@ -53,7 +49,7 @@ pub(super) enum Sending {
     /// It is still being sent, by a task that ends when `release` is dropped.
     Underway {
         back: oneshot::Receiver<Writer>,
-        moved: Arc<AtomicU64>,
+        pulse: Arc<Pulse>,
         /// The answer is over: the rest of the request goes on alone.
         release: oneshot::Sender<()>,
     },
@@ -78,7 +74,6 @@ impl AnswerBody {
             deadline: None,
             alarm,
             is_waiting: false,
-            seen: 0,
         }
     }
 
@@ -138,22 +133,22 @@ impl AnswerBody {
             if self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
                 return Poll::Ready("total_timeout");
             }
-            let moved = self.sending.as_ref().map_or(0, Sending::moved);
-            if moved == self.seen {
+            // The request may still be going out: that is no silence.
+            let moves = self.sending.as_ref().and_then(Sending::last_move);
+            let until = moves.zip(self.idle).and_then(|(last, idle)| last.checked_add(idle));
+            let Some(until) = until.filter(|until| Instant::now() < *until) else {
                 return Poll::Ready("idle_timeout");
-            }
-            // The request is still going out: that is no silence.
-            self.seen = moved;
-            self.is_waiting = false;
+            };
+            self.alarm.set([Some(until), self.deadline].into_iter().flatten().min());
         }
     }
 }
 
 impl Sending {
-    fn moved(&self) -> u64 {
+    fn last_move(&self) -> Option<Instant> {
         match self {
-            Self::Over(_) | Self::Stopped { .. } => 0,
-            Self::Underway { moved, .. } => moved.load(Ordering::Relaxed),
+            Self::Over(_) | Self::Stopped { .. } => None,
+            Self::Underway { pulse, .. } => Some(pulse.last()),
         }
     }
 }

@@ -1,9 +1,6 @@
 //! One call: tries until there is an answer, or may be none.
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use chassis::telemetry::in_full;
 use http::{Method, Response, StatusCode, header, request::Parts, uri::PathAndQuery};
@@ -30,7 +27,7 @@ use super::{
 use crate::{
     Body,
     http1::{BodyForm, Incoming},
-    listen::{Expectation, Interim, Peer, Takeover},
+    listen::{Expectation, Interim, Patience, Peer, Takeover},
 };
 
 /// One call.
@@ -221,6 +218,10 @@ impl Call<'_> {
             *answer.body_mut() = whole.map_or_else(Body::empty, Body::from);
         } else {
             *answer.body_mut() = Body::new(body.within(limits.idle, self.deadline));
+            let patience = Patience(limits.idle);
+            if patience != Patience::default() {
+                answer.extensions_mut().insert(patience);
+            }
         }
         answer
     }
@@ -230,7 +231,7 @@ impl Call<'_> {
         if upload.is_over() {
             return Sending::Over(upload.writer);
         }
-        let moved = Arc::clone(upload.moved());
+        let pulse = Arc::clone(upload.pulse());
         let (give, back) = oneshot::channel();
         let (release, released) = oneshot::channel();
         let idle = self.passage.upstream.limits.idle;
@@ -245,27 +246,16 @@ impl Call<'_> {
                 let _ = give.send(upload.writer);
             }
         });
-        Sending::Underway { back, moved, release }
+        Sending::Underway { back, pulse, release }
     }
 }
 
 /// Sends the rest of a request whose answer is over, as long as it moves; says whether all is sent.
 async fn alone(upload: &mut Upload, idle: Option<Duration>) -> bool {
-    loop {
-        let seen = upload.moved().load(Ordering::Relaxed);
-        let pause = async {
-            match idle {
-                Some(idle) => tokio::time::sleep(idle).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            sent = std::future::poll_fn(|cx| upload.poll(cx)) => return sent.is_ok(),
-            () = pause => {}
-        }
-        if upload.moved().load(Ordering::Relaxed) == seen {
-            return false;
-        }
+    let pulse = Arc::clone(upload.pulse());
+    tokio::select! {
+        sent = std::future::poll_fn(|cx| upload.poll(cx)) => sent.is_ok(),
+        () = pulse.silence(idle) => false,
     }
 }
 

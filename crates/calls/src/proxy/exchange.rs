@@ -62,8 +62,9 @@ pub(super) async fn exchange(
         writer,
         mut alarm,
     } = link;
-    let mut upload = Upload::new(writer, outgoing, terms.form);
-    match head(&mut reader, &mut upload, &mut alarm, terms).await {
+    let begun = Instant::now();
+    let mut upload = Upload::new(writer, outgoing, terms.form, begun);
+    match head(&mut reader, &mut upload, &mut alarm, Patience::new(terms, begun), terms).await {
         Ok((reply, refuses_body)) => Ok(Box::new(Answered {
             reply,
             reader,
@@ -79,10 +80,10 @@ async fn head(
     reader: &mut Reader,
     upload: &mut Upload,
     alarm: &mut Alarm,
+    mut patience: Patience,
     terms: Terms<'_>,
 ) -> Result<(Reply, bool), Failure> {
     let mut scanner = Scanner::new(LineEnd::Lenient);
-    let mut patience = Patience::new(terms, upload);
     alarm.set(patience.wake());
     let mut has_answered = false;
     loop {
@@ -107,13 +108,13 @@ async fn head(
                 let text = text.map_err(|error| broken(error, has_answered || scanner.has_begun()))?;
                 let reply = Reply::read(&text, terms.method, headers::goes_down).map_err(|why| Failure::NotHttp(why.0))?;
                 if !reply.status.is_informational() || reply.status == 101 {
-                    let refuses_body = patience.phase == Phase::Continue && moved(upload) == patience.moved;
+                    let refuses_body = patience.phase == Phase::Continue && !upload.pulse().has_beaten();
                     return Ok((finished(reply, terms)?, refuses_body));
                 }
                 has_answered = true;
                 scanner = Scanner::new(LineEnd::Lenient);
                 if reply.status == 100 {
-                    patience.go_on(upload);
+                    patience.go_on();
                     alarm.set(patience.wake());
                 }
                 if let Some(interim) = terms.interim {
@@ -171,7 +172,6 @@ struct Patience {
     deadline: Option<Instant>,
     phase: Phase,
     since: Instant,
-    moved: u64,
 }
 
 /// What is waited for.
@@ -186,13 +186,12 @@ enum Phase {
 }
 
 impl Patience {
-    fn new(terms: Terms<'_>, upload: &Upload) -> Self {
+    fn new(terms: Terms<'_>, now: Instant) -> Self {
         Self {
             limits: terms.limits,
             deadline: terms.deadline,
             phase: if terms.expects { Phase::Continue } else { Phase::Body },
-            since: Instant::now(),
-            moved: moved(upload),
+            since: now,
         }
     }
 
@@ -203,10 +202,9 @@ impl Patience {
     }
 
     /// The client may send its body.
-    fn go_on(&mut self, upload: &Upload) {
+    fn go_on(&mut self) {
         if self.phase == Phase::Continue {
             self.phase = Phase::Body;
-            self.moved = moved(upload);
             self.since = Instant::now();
         }
     }
@@ -230,12 +228,10 @@ impl Patience {
         if self.deadline.is_some_and(|deadline| deadline <= now) {
             return Some(Failure::TotalTimeout);
         }
-        let has_moved = moved(upload) > self.moved;
-        if self.phase != Phase::Head && has_moved {
+        let pulse = upload.pulse();
+        if self.phase != Phase::Head && pulse.has_beaten() {
             self.phase = Phase::Body;
-            self.moved = moved(upload);
-            self.since = now;
-            return None;
+            self.since = self.since.max(pulse.last());
         }
         if self.limit().is_none_or(|limit| now < self.since + limit) {
             return None;
@@ -246,8 +242,4 @@ impl Patience {
             Phase::Body => Failure::Stuck,
         })
     }
-}
-
-fn moved(upload: &Upload) -> u64 {
-    upload.moved().load(std::sync::atomic::Ordering::Relaxed)
 }

@@ -26,6 +26,7 @@ mod metrics;
 mod outgoing;
 mod passage;
 mod pool;
+mod pulse;
 mod request;
 mod roster;
 mod trouble;

@@ -1,15 +1,13 @@
 //! A WebSocket, once both ends have agreed: bytes in both directions.
 
-use std::{
-    io,
-    sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
-};
+use std::{io, time::Duration};
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     time::Instant,
 };
+
+use super::pulse::Pulse;
 
 /// One end.
 pub(super) struct End<R, W> {
@@ -34,20 +32,20 @@ where
     C: AsyncRead + Unpin,
     D: AsyncWrite + Unpin,
 {
-    let moved = AtomicU64::new(0);
+    let pulse = Pulse::new(Instant::now());
     let both = async {
         tokio::try_join!(
-            copy(client.input, upstream.output, &moved),
-            copy(upstream.input, client.output, &moved),
+            copy(client.input, upstream.output, &pulse),
+            copy(upstream.input, client.output, &pulse),
         )
     };
     tokio::select! {
         ended = both => ended.map(drop),
-        () = silence(&moved, idle) => Err(io::ErrorKind::TimedOut.into()),
+        () = pulse.silence(idle) => Err(io::ErrorKind::TimedOut.into()),
     }
 }
 
-async fn copy(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, moved: &AtomicU64) -> io::Result<()> {
+async fn copy(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, pulse: &Pulse) -> io::Result<()> {
     let mut buffer = vec![0; BUFFER];
     loop {
         let read = from.read(&mut buffer).await?;
@@ -56,22 +54,6 @@ async fn copy(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin,
         }
         to.write_all(&buffer[..read]).await?;
         to.flush().await?;
-        moved.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-/// Waits until nothing has moved for so long.
-async fn silence(moved: &AtomicU64, idle: Option<Duration>) {
-    let Some(idle) = idle else {
-        return std::future::pending().await;
-    };
-    let mut seen = moved.load(Ordering::Relaxed);
-    loop {
-        tokio::time::sleep_until(Instant::now() + idle).await;
-        let now = moved.load(Ordering::Relaxed);
-        if now == seen {
-            return;
-        }
-        seen = now;
+        pulse.beat();
     }
 }

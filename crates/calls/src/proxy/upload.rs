@@ -1,14 +1,16 @@
 //! A request on its way out: its head, and its body as it comes and as the upstream takes it.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
-use super::outgoing::{Outgoing, Part};
+use tokio::time::Instant;
+
+use super::{
+    outgoing::{Outgoing, Part},
+    pulse::Pulse,
+};
 use crate::{
     BodyError,
     http1::{BodyForm, Writer},
@@ -21,8 +23,8 @@ pub(super) struct Upload {
     pub(super) outgoing: Outgoing,
     form: BodyForm,
     stage: Stage,
-    /// Goes up with every part; others look at it to see whether anything moves.
-    moved: Arc<AtomicU64>,
+    /// Beats with every part of the body; others look at it to see whether anything moves.
+    pulse: Arc<Pulse>,
     waits_for: Side,
 }
 
@@ -51,7 +53,7 @@ pub(super) enum UploadError {
 
 impl Upload {
     /// The head waits in the writer.
-    pub(super) fn new(writer: Writer, outgoing: Outgoing, form: BodyForm) -> Self {
+    pub(super) fn new(writer: Writer, outgoing: Outgoing, form: BodyForm, now: Instant) -> Self {
         Self {
             writer,
             outgoing,
@@ -61,7 +63,7 @@ impl Upload {
             } else {
                 Stage::Body
             },
-            moved: Arc::default(),
+            pulse: Arc::new(Pulse::new(now)),
             waits_for: Side::Upstream,
         }
     }
@@ -76,9 +78,9 @@ impl Upload {
         self.waits_for
     }
 
-    /// What goes up when something moves.
-    pub(super) fn moved(&self) -> &Arc<AtomicU64> {
-        &self.moved
+    /// What beats when something of its body moves.
+    pub(super) fn pulse(&self) -> &Arc<Pulse> {
+        &self.pulse
     }
 
     /// Sends what there is; ready when all of it is sent, or no more can be.
@@ -89,19 +91,25 @@ impl Upload {
             }
             if self.writer.is_full() || self.stage == Stage::Last {
                 self.waits_for = Side::Upstream;
-                if ready!(self.writer.poll_drain(cx)).is_err() {
+                let waiting = self.writer.waiting();
+                let drained = self.writer.poll_drain(cx);
+                if drained.is_pending() && self.writer.waiting() < waiting {
+                    self.pulse.beat();
+                }
+                if ready!(drained).is_err() {
                     self.stage = Stage::Over;
                     return Poll::Ready(Err(UploadError::Upstream));
                 }
-                self.moved.fetch_add(1, Ordering::Relaxed);
                 if self.stage == Stage::Last {
                     self.stage = Stage::Over;
+                } else {
+                    self.pulse.beat();
                 }
                 continue;
             }
             match self.outgoing.poll_part(cx) {
                 Poll::Ready(Ok(Part::Data(data))) => {
-                    self.moved.fetch_add(1, Ordering::Relaxed);
+                    self.pulse.beat();
                     self.writer.push(data, self.form);
                 }
                 Poll::Ready(Ok(Part::End(trailers))) => {

@@ -10,7 +10,11 @@ use tokio::{
     time::timeout,
 };
 
-use crate::common::{Front, GET, OK, SOON, Server, hurried, is, nobody, stalling, until};
+use crate::common::{
+    Front, GET, OK, SOON, Server,
+    http2::{drive, read},
+    hurried, is, nobody, stalling, until,
+};
 
 /// Takes a listener's whole backlog, so that nobody can connect.
 async fn deaf() -> (std::net::TcpListener, u16, Vec<tokio::net::TcpStream>) {
@@ -233,4 +237,59 @@ async fn an_upstream_that_speaks_something_else_is_known_by_its_first_bytes() {
     )
     .await;
     is(&answer.unwrap(), 502, "Bad gateway");
+}
+
+/// A server whose answer is more than all buffers on the way hold, and what is told when it cannot go on.
+async fn pouring() -> (Server, Arc<Semaphore>) {
+    let over = Arc::new(Semaphore::new(0));
+    let told = Arc::clone(&over);
+    let server = Server::start(move |mut stream, _| {
+        let told = Arc::clone(&told);
+        async move {
+            until(&mut stream, "\r\n\r\n").await;
+            let head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n";
+            stream.write_all(head).await.unwrap();
+            let part = vec![b'x'; 1 << 20];
+            while stream.write_all(&part).await.is_ok() {}
+            told.add_permits(1);
+        }
+    })
+    .await;
+    (server, over)
+}
+
+#[tokio::test]
+async fn a_client_that_takes_nothing_of_its_answer_is_given_up() {
+    let (server, over) = pouring().await;
+    let front = Front::to(hurried(server.upstream())).await;
+    let mut client = front.connect().await;
+    client.send(GET).await;
+    // It reads nothing, and stays.
+    let upstream_ends = timeout(SOON, over.acquire()).await;
+    upstream_ends.expect("the upstream's connection ends").unwrap().forget();
+    let mut rest = Vec::new();
+    let read = timeout(SOON, client.0.read_to_end(&mut rest))
+        .await
+        .expect("its own ends, too");
+    assert!(read.is_err() || rest.len() < 1_000_000_000, "it is no whole answer");
+}
+
+#[tokio::test]
+async fn over_http_2_a_client_that_makes_no_room_is_given_up() {
+    let (server, over) = pouring().await;
+    let front = Front::to(hurried(server.upstream())).await;
+    let stream = tokio::net::TcpStream::connect(("127.0.0.1", front.port)).await.unwrap();
+    let (sender, connection) = h2::client::handshake(stream).await.unwrap();
+    drive(connection);
+    let mut sender = sender.ready().await.unwrap();
+    let request = http::Request::get("http://a/").body(()).unwrap();
+    let (answer, _) = sender.send_request(request, true).unwrap();
+    let answer = timeout(SOON, answer).await.unwrap().unwrap();
+    timeout(SOON, over.acquire())
+        .await
+        .expect("the upstream's connection ends")
+        .unwrap()
+        .forget();
+    let cut = read(answer.into_body()).await;
+    assert_eq!(cut.unwrap_err().reason(), Some(h2::Reason::CANCEL));
 }

@@ -3,16 +3,17 @@
 use std::{
     io::{self, Write as _},
     pin::Pin,
-    task::Poll,
+    task::{Poll, ready},
     time::SystemTime,
 };
 
 use bytes::{BufMut, BytesMut};
 use http::{Extensions, HeaderName, Response, StatusCode, Version, header};
 use http_body::{Body as _, Frame};
+use tokio::time::Instant;
 use tracing::debug;
 
-use super::{Connection, loan::Line};
+use super::{Connection, Patience, loan::Line};
 use crate::{
     Body,
     http1::{BodyForm, Spelling, write_fields},
@@ -53,11 +54,12 @@ impl<H> Connection<H> {
     /// Writes an answer as its body comes.
     pub(super) async fn answer(&mut self, answer: Response<Body>, form: Form, line: &mut Line) -> io::Result<Sent> {
         let (parts, mut body) = answer.into_parts();
+        let patience = Patience::of(&parts.extensions);
         let mut framing = head(&mut self.writer.buffer, &parts, &body, form);
         let keep_alive = framing.keep_alive;
         if framing.form == BodyForm::None {
             drop(body);
-            self.writer.drain().await?;
+            self.drain(patience).await?;
             return Ok(Sent::Whole { keep_alive });
         }
         loop {
@@ -65,7 +67,7 @@ impl<H> Connection<H> {
             let frame = match next {
                 Poll::Ready(frame) => frame,
                 Poll::Pending => {
-                    self.writer.drain().await?;
+                    self.drain(patience).await?;
                     tokio::select! {
                         biased;
                         frame = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)) => frame,
@@ -79,7 +81,7 @@ impl<H> Connection<H> {
                         return Ok(self.broken_off("the body is longer than its head says", &framing).await);
                     }
                     if self.writer.is_full() {
-                        self.writer.drain().await?;
+                        self.drain(patience).await?;
                     }
                 }
                 Ok(None) if framing.left.unwrap_or(0) > 0 => {
@@ -100,8 +102,31 @@ impl<H> Connection<H> {
         if framing.form == BodyForm::Chunked && !framing.is_ended() {
             self.writer.end(None, framing.form);
         }
-        self.writer.drain().await?;
+        self.drain(patience).await?;
         Ok(Sent::Whole { keep_alive })
+    }
+
+    /// Writes what waits, as long as the client takes some of it now and then.
+    ///
+    /// # Errors
+    /// It does not: [`io::ErrorKind::TimedOut`].
+    async fn drain(&mut self, patience: Patience) -> io::Result<()> {
+        let mut left = usize::MAX;
+        std::future::poll_fn(|cx| {
+            if let Poll::Ready(drained) = self.writer.poll_drain(cx) {
+                return Poll::Ready(drained);
+            }
+            let waiting = self.writer.waiting();
+            if waiting < left {
+                left = waiting;
+                self.alarm
+                    .set(patience.0.and_then(|patience| Instant::now().checked_add(patience)));
+            }
+            ready!(self.alarm.poll(cx));
+            debug!("a client takes nothing more of its answer");
+            Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+        })
+        .await
     }
 
     /// Adds a part; says whether it fits.
