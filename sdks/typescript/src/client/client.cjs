@@ -104,9 +104,8 @@ class SidecarClient {
   /** Takes no more calls, waits until all in flight are answered, and closes the connections. */
   async close() {
     this.#isClosed = true;
-    const ipc = this.#ipc.close();
-    await Promise.allSettled([...this.#inFlight]);
-    await ipc;
+    await Promise.all(this.#inFlight);
+    await this.#ipc.close();
     await this.#http.close();
   }
 

@@ -70,7 +70,7 @@ class Ipc {
     throw lost(wish.name);
   }
 
-  /** Closes our half: what is in flight is still answered. */
+  /** Closes what calls share, when none of them has a caller any more. */
   async close() {
     const connection = await this.#shared?.catch(() => null);
     await connection?.close();
@@ -92,16 +92,21 @@ class Ipc {
   }
 }
 
-/** A connection with many calls in flight. */
+/**
+ * A connection with many calls in flight.
+ *
+ * What has been handed to the socket may have been sent, whatever the socket says of it later: it writes many lines at once, and where that
+ * fails it does not tell which of them were read. Only what still waits here has not been sent, so no more is handed over than goes out.
+ */
 class Connection {
   #socket;
   #place;
   #lines = new Lines();
   #last = 0;
-  /** By id, every call that has been sent and not been answered. */
+  /** By id, every call that has been handed to the socket and not been answered. */
   #inFlight = new Map();
-  /** Calls that wait for one in flight to be answered. */
-  #waiting = [];
+  /** Calls that wait until one in flight is answered, or the socket takes more. */
+  #waiting = new Set();
   /** What the sidecar said of the connection as a whole before it closed it. */
   #complaint = null;
   #cause;
@@ -111,6 +116,7 @@ class Connection {
     this.#socket = socket;
     this.#place = place;
     socket.on("data", (chunk) => this.#heard(chunk));
+    socket.on("drain", () => this.#sendMore());
     socket.on("error", (error) => (this.#cause = error));
     socket.on("end", forget);
     this.#closed = new Promise((resolve) =>
@@ -125,7 +131,7 @@ class Connection {
 
   call(wish, signal) {
     return new Promise((resolve, reject) => {
-      const call = { wish, id: null, size: 0, isWritten: false, resolve, reject };
+      const call = { wish, id: null, size: 0, resolve, reject };
       const abort = () => {
         this.#cancel(call);
         reject(signal.reason);
@@ -136,18 +142,30 @@ class Connection {
         reject(signal.reason);
       } else if (this.#socket.destroyed || this.#socket.readableEnded) {
         reject(unreachable(this.#place));
-      } else if (this.#inFlight.size < IN_FLIGHT) {
-        this.#send(call);
       } else {
-        this.#waiting.push(call);
+        this.#waiting.add(call);
+        this.#sendMore();
       }
     });
   }
 
+  /** The sidecar closes its half when it has answered what was taken back; one that does not is not waited for. */
   async close() {
     this.#socket.ref();
     this.#socket.end();
+    const timer = setTimeout(() => this.#socket.destroy(), LEAVE);
     await this.#closed;
+    clearTimeout(timer);
+  }
+
+  #sendMore() {
+    for (const call of this.#waiting) {
+      if (this.#inFlight.size >= IN_FLIGHT || this.#socket.writableNeedDrain || !this.#socket.writable) {
+        return;
+      }
+      this.#waiting.delete(call);
+      this.#send(call);
+    }
   }
 
   #send(call) {
@@ -158,18 +176,13 @@ class Connection {
       this.#socket.ref();
     }
     this.#inFlight.set(call.id, call);
-    this.#socket.write(line, (error) => (call.isWritten = error === null || error === undefined));
+    this.#socket.write(line);
   }
 
   /** A call whose caller has gone keeps its place until the sidecar has answered it. */
   #cancel(call) {
-    if (call.id !== null) {
+    if (!this.#waiting.delete(call) && this.#socket.writable) {
       this.#socket.write(`{"id":${call.id},"cancel":true}\n`);
-      return;
-    }
-    const at = this.#waiting.indexOf(call);
-    if (at !== -1) {
-      this.#waiting.splice(at, 1);
     }
   }
 
@@ -198,28 +211,26 @@ class Connection {
     } else {
       call.reject(told(answer));
     }
-    const next = this.#waiting.shift();
-    if (next !== undefined) {
-      this.#send(next);
-    } else if (this.#inFlight.size === 0) {
+    this.#sendMore();
+    if (this.#inFlight.size === 0) {
       this.#socket.unref();
     }
   }
 
-  /** All that was in flight is lost, and what had not been written was never asked for. */
+  /** All that was in flight is lost, and what waited was never asked for. */
   #ended() {
     const left = [...this.#inFlight.values()];
     const largest = Math.max(...left.map((call) => call.size));
-    for (const call of [...left, ...this.#waiting]) {
+    for (const call of left) {
       call.settled();
-      if (this.#complaint !== null && call.size === largest) {
-        call.reject(this.#complaint);
-      } else {
-        call.reject(call.isWritten ? lost(call.wish.name, this.#cause) : unreachable(this.#place, this.#cause));
-      }
+      call.reject(this.#complaint !== null && call.size === largest ? this.#complaint : lost(call.wish.name, this.#cause));
+    }
+    for (const call of this.#waiting) {
+      call.settled();
+      call.reject(unreachable(this.#place, this.#cause));
     }
     this.#inFlight.clear();
-    this.#waiting = [];
+    this.#waiting.clear();
   }
 }
 
@@ -254,8 +265,10 @@ function spelt(id, { name, pkg, args, isStreamed }) {
   return `{"id":${id},"function":${JSON.stringify(name)}${named},"args":${args}${streaming}}\n`;
 }
 
-/** At so many calls in flight the sidecar reads no more: it would not hear that one is taken back either. */
-const IN_FLIGHT = 256;
+/** At 256 calls in flight the sidecar reads no more: with fewer it always hears that one is taken back. */
+const IN_FLIGHT = 240;
+/** In milliseconds. */
+const LEAVE = 2000;
 const CANCEL_FIRST = '{"id":1,"cancel":true}\n';
 
 module.exports = { Ipc };
