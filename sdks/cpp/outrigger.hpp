@@ -1195,7 +1195,8 @@ private:
         ::setsockopt(socket, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
         Json::Array functions;
         for (const Function& function : shared_->functions) {
-            functions.push_back(Json::Object{{"name", function.name}});
+            Json::Array args{Json::Object{{"name", "payload"}}};
+            functions.push_back(Json::Object{{"name", function.name}, {"args", args}});
             if (function.streaming) functions.back().set("streaming", true);
         }
         control(Json::Object{{"hello", Json::Object{{"protocol", 1}, {"functions", functions}}}});

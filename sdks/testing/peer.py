@@ -52,11 +52,13 @@ class Peer:
         return bool(size & CONTROL), self.exactly(size & ~CONTROL) if size & ~CONTROL else b""
 
     def hello(self):
-        """The hello that must come first; its functions."""
+        """The hello that must come first; its functions, each of which takes one payload."""
         control, body = self.frame()
         assert control, body
         hello = json.loads(body)["hello"]
         assert hello["protocol"] == 1, hello
+        for function in hello["functions"]:
+            assert function.pop("args") == [{"name": "payload"}], hello
         return hello["functions"]
 
     def reply(self):

@@ -15,7 +15,7 @@ class Hello:
 
     def test_hello_has_nothing_more_than_it_needs(self):
         frame = self.knock(self.probing(only="seen")).frame()
-        self.assertEqual(frame, (True, b'{"hello":{"protocol":1,"functions":[{"name":"seen"}]}}'))
+        self.assertEqual(frame, (True, b'{"hello":{"protocol":1,"functions":[{"name":"seen","args":[{"name":"payload"}]}]}}'))
 
     def test_ping_is_answered_with_its_own_number(self):
         peer = self.connect(self.conforming())

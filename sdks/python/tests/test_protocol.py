@@ -6,7 +6,7 @@ from .support import RuntimeCase
 class Hello(RuntimeCase):
     def test_hello_is_the_first_frame_and_names_the_function(self):
         runtime = self.start("def process(payload): return payload")
-        self.assertEqual(self.knock(runtime).frame(), (True, b'{"hello":{"protocol":1,"functions":[{"name":"process"}]}}'))
+        self.assertEqual(self.knock(runtime).frame(), (True, b'{"hello":{"protocol":1,"functions":[{"name":"process","args":[{"name":"payload"}]}]}}'))
 
     def test_generators_are_announced_as_streaming(self):
         runtime = self.start(

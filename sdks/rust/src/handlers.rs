@@ -180,7 +180,7 @@ impl Functions {
     /// The entries of the hello frame.
     pub(crate) fn announcement(&self) -> Vec<Value> {
         let entry = |function: &Served| {
-            let mut entry = json!({"name": function.name});
+            let mut entry = json!({"name": function.name, "args": [{"name": "payload"}]});
             if function.streaming {
                 entry["streaming"] = true.into();
             }

@@ -127,7 +127,7 @@ fn a_single_function_serves_every_name_and_streaming_is_announced() {
     let mut stream = connect(&folder.path().join(SOCKET));
     assert_eq!(
         read(&mut stream),
-        json!({"hello": {"protocol": 1, "functions": [{"name": "pieces", "streaming": true}]}})
+        json!({"hello": {"protocol": 1, "functions": [{"name": "pieces", "args": [{"name": "payload"}], "streaming": true}]}})
     );
     let meta = br#"{"meta":{"function":"whatever"}}"#;
     let head = (u32::try_from(meta.len()).unwrap() | 1 << 31).to_be_bytes();

@@ -16,7 +16,8 @@ export class Target {
 
   /** This function's entry in the hello frame. */
   announcement() {
-    return this.streaming ? { name: this.name, streaming: true } : { name: this.name };
+    const entry = { name: this.name, args: [{ name: "payload" }] };
+    return this.streaming ? { ...entry, streaming: true } : entry;
   }
 }
 

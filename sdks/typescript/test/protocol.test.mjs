@@ -10,7 +10,7 @@ test("hello is the first frame and names the function", async (t) => {
   const peer = await field.knock(await field.start(ECHO));
   const { control, body } = await peer.frame();
   assert.equal(control, true);
-  assert.equal(String(body), '{"hello":{"protocol":1,"functions":[{"name":"process"}]}}');
+  assert.equal(String(body), '{"hello":{"protocol":1,"functions":[{"name":"process","args":[{"name":"payload"}]}]}}');
 });
 
 test("generators are announced as streaming", async (t) => {

@@ -119,13 +119,16 @@ export class Peer {
     return { control, body: await this.inbox.exactly(control ? size - CONTROL : size) };
   }
 
-  /** The hello that must come first; gives its functions. */
+  /** The hello that must come first; gives its functions, each of which takes one payload. */
   async hello() {
     const { control, body } = await this.frame();
     const { hello } = JSON.parse(body);
     assert.ok(control);
     assert.equal(hello.protocol, 1);
-    return hello.functions;
+    return hello.functions.map(({ args, ...rest }) => {
+      assert.deepEqual(args, [{ name: "payload" }]);
+      return rest;
+    });
   }
 
   /** The next frame, which must not be a control frame. */

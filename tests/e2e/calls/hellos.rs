@@ -1,6 +1,7 @@
 //! Handlers that say what they have: their hello is the contract.
 
 use std::{
+    fs,
     io::{Read, Write},
     os::unix::net::{UnixListener, UnixStream},
     path::Path,
@@ -9,7 +10,7 @@ use std::{
 };
 
 use super::{ask, invoke, post};
-use crate::harness::{Field, json, wait_until};
+use crate::harness::{Field, Foreign, json, wait_until};
 
 const CONTROL: u32 = 1 << 31;
 const HELLO: &str = r#"{"hello":{"protocol":1,"functions":[
@@ -165,4 +166,23 @@ fn a_handler_that_comes_back_with_other_functions_is_served_with_those() {
         (post(&sidecar, "/add-two", "1").status == 200).then_some(())
     });
     assert_eq!(post(&sidecar, "/add-one", "1").status, 404);
+}
+
+#[test]
+fn a_handler_of_a_runtime_needs_no_word_to_be_given_the_argument_itself() {
+    let field = Field::new("calls:\n  listen: [ \"http://127.0.0.1:0\" ]\n  functions: fns\n");
+    fs::create_dir(field.path("fns")).expect("a folder");
+    let _python = Foreign::runtime(&field, "fns/py.sock", "work", "work", 1);
+    let sidecar = field.run();
+    let argument = r#"{"n":1}"#;
+    let found = wait_until("it is found", || {
+        Some(post(&sidecar, "/work", argument)).filter(|answer| answer.status == 200)
+    });
+    assert_eq!(found.body, "{\"n\":1}\n");
+    let by_invoke = post(&sidecar, "/invoke", &invoke("work", &format!("[{argument}]")));
+    assert_eq!(by_invoke.json()["result"], json!({ "n": 1 }));
+    let two = post(&sidecar, "/invoke", &invoke("work", "[1,2]"));
+    assert_eq!((two.status, &two.json()["code"]), (400, &json!("bad_arguments")));
+    let listing = ask(&sidecar, "GET", "/functions", &[], "").json();
+    assert_eq!(listing["result"][0]["parameters"][0]["name"], "payload");
 }

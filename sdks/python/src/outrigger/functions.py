@@ -33,7 +33,7 @@ class Function:
 
     def announcement(self) -> dict[str, Any]:
         """This function's entry in the hello frame."""
-        entry: dict[str, Any] = {"name": self.name}
+        entry: dict[str, Any] = {"name": self.name, "args": [{"name": "payload"}]}
         if self.streaming:
             entry["streaming"] = True
         return entry

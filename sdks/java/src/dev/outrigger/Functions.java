@@ -37,6 +37,7 @@ final class Functions {
         for (Function function : byName.values()) {
             Map<String, Object> entry = new LinkedHashMap<>();
             entry.put("name", function.name());
+            entry.put("args", List.of(Map.of("name", "payload")));
             if (function.streaming()) {
                 entry.put("streaming", true);
             }
