@@ -32,6 +32,10 @@ function answerFailure(response, error) {
 function answer(response, { status, words, headers = {} }) {
   const body = bodyOf(words);
   response.statusCode = status;
+  // What was said before of another body.
+  for (const name of ["Transfer-Encoding", "Trailer", "Content-Encoding"]) {
+    response.removeHeader(name);
+  }
   for (const [name, value] of Object.entries({ ...headers, "Content-Type": "application/json", "Content-Length": String(body.length) })) {
     response.setHeader(name, value);
   }

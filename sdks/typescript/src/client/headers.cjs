@@ -66,6 +66,10 @@ function forwarded(request, { own = {}, body, isTrusted }) {
   } else if (body.kind === "stream" && headers["content-length"] === undefined) {
     set["Transfer-Encoding"] = "chunked";
   }
+  if (set["Transfer-Encoding"] === undefined) {
+    // Trailers come after the last chunk, and Node throws where they are announced without.
+    set.Trailer = undefined;
+  }
   // The server has told its client to go on already; what was read before us is ours to ask for.
   set.Expect = body.kind === "bytes" && isAskedFor(body.bytes.length) ? "100-continue" : undefined;
   const replaced = new Set(Object.keys(set).map((name) => name.toLowerCase()));
@@ -89,14 +93,21 @@ function passHead(answer, response) {
   for (const { name, all } of values.values()) {
     response.setHeader(name, all.length === 1 ? all[0] : all);
   }
-  if (values.has("content-length")) {
-    // Whoever has set it did not know of the length: with both it would be no message.
-    response.removeHeader("transfer-encoding");
-  }
+  // Whoever has set one of these did not know of the other: with both it would be no message, and with none it is sent in chunks.
+  response.removeHeader(values.has("content-length") ? "transfer-encoding" : "content-length");
   response.statusCode = answer.statusCode;
+  if (!isChunked(answer, response)) {
+    response.removeHeader("trailer");
+  }
   if (answer.httpVersionMajor === 1 && !(response.stream && response.req?.httpVersionMajor === 2)) {
     response.statusMessage = answer.statusMessage;
   }
+}
+
+/** Whether an answer will be sent in chunks, so that trailers may be announced. */
+function isChunked(answer, { req: { method, httpVersion } = {} }) {
+  const isEmpty = method === "HEAD" || answer.statusCode === 204 || answer.statusCode === 304;
+  return !isEmpty && httpVersion !== "1.0" && answer.headers["content-length"] === undefined;
 }
 
 function appended(before, value) {

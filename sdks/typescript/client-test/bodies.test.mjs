@@ -1,0 +1,87 @@
+/** What is said of bodies, by whom, and what was read of them before the proxy got it. */
+
+import assert from "node:assert/strict";
+import net from "node:net";
+import { describe, test } from "node:test";
+
+import express from "express";
+import express4 from "express4";
+
+import { HttpProxy } from "outrigger";
+import { ForstHTTPProxy } from "outrigger/forst";
+
+import { Field, freePort, soon } from "./support.mjs";
+
+/** All that is answered to a request, as it is written and with what comes after it until the connection is closed. */
+async function raw(url, head, body = "") {
+  const socket = net.connect(Number(new URL(url).port), "127.0.0.1");
+  socket.write(`${head}\r\nHost: x\r\nConnection: close\r\n\r\n${body}`);
+  const read = async () => {
+    let text = "";
+    for await (const chunk of socket.setEncoding("latin1")) text += chunk;
+    return text;
+  };
+  return soon(read());
+}
+
+/** What stands in for the sidecar: answers with these bytes. */
+const saying = (field, answer) =>
+  field.server(net.createServer((peer) => peer.on("error", () => {}).once("data", () => peer.end(answer))));
+
+for (const [name, create] of [
+  ["Express 5", express],
+  ["Express 4", express4],
+]) {
+  describe(name, () => {
+    test("an answer of the proxy's own is whole, whatever the app has announced before", async (t) => {
+      const field = new Field(t);
+      const url = `http://127.0.0.1:${await freePort()}`;
+      const app = create();
+      for (const [path, forward] of [
+        ["/own", (request, response) => new HttpProxy({ url }).forward(request, response)],
+        ["/alias", (request, response) => new ForstHTTPProxy({ sidecarUrl: url }).proxyRequest(request, response, { timeout: 0 })],
+      ]) {
+        app.post(path, (request, response) => {
+          response.setHeader("Content-Type", "application/octet-stream");
+          response.setHeader("Transfer-Encoding", "chunked");
+          response.setHeader("Trailer", "X-Sum");
+          return forward(request, response);
+        });
+      }
+      const own = await field.server(app);
+      for (const path of ["/own", "/alias"]) {
+        const text = await raw(own, `POST ${path} HTTP/1.1\r\nContent-Length: 1`, "1");
+        assert.match(text, /^HTTP\/1.1 503 .*\r\ncontent-length: 32\r\n.*\r\n\r\n\{"error":"Sidecar unavailable"\}\n$/is);
+        assert.doesNotMatch(text, /transfer-encoding|trailer/i);
+      }
+    });
+
+    test("a length that the app has announced gives way to an answer in chunks", async (t) => {
+      const field = new Field(t);
+      const proxy = new HttpProxy({ url: await saying(field, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nlong\r\n0\r\n\r\n") });
+      const app = create().use((request, response) => proxy.forward(request, response.setHeader("Content-Length", 1)));
+      const text = await raw(await field.server(app), "GET / HTTP/1.1");
+      assert.match(text, /^HTTP\/1.1 200 OK\r\n.*\r\n\r\n4\r\nlong\r\n0\r\n\r\n$/s);
+      assert.doesNotMatch(text, /content-length/i);
+    });
+
+    test("trailers that are announced where none can be end no server", async (t) => {
+      const field = new Field(t);
+      const answer = "HTTP/1.1 200 OK\r\nTrailer: X-Sum\r\nTransfer-Encoding: chunked\r\n\r\n";
+      const chunks = "2\r\nhi\r\n0\r\nX-Sum: 1\r\n\r\n";
+      for (const [head, said, body] of [
+        ["HEAD / HTTP/1.1", answer, ""],
+        ["GET / HTTP/1.0", answer + chunks, "hi"],
+        ["GET / HTTP/1.1", "HTTP/1.1 200 OK\r\nTrailer: X-Sum\r\nContent-Length: 2\r\n\r\nhi", "hi"],
+        ["GET / HTTP/1.1", "HTTP/1.1 304 Not Modified\r\nTrailer: X-Sum\r\n\r\n", ""],
+        ["GET / HTTP/1.1", answer + chunks, chunks],
+        ["GET / HTTP/1.1\r\nTrailer: X-Sum", answer + chunks, chunks],
+      ]) {
+        const proxy = new HttpProxy({ url: await saying(field, said) });
+        const text = await raw(await field.server(create().use((request, response) => proxy.forward(request, response))), head);
+        assert.equal(text.slice(text.indexOf("\r\n\r\n") + 4), body, head);
+        assert.equal(/^trailer:/im.test(text), body === chunks, head);
+      }
+    });
+  });
+}
