@@ -7,7 +7,7 @@ import { describe, test } from "node:test";
 import express from "express";
 import express4 from "express4";
 
-import { HttpProxy } from "outrigger";
+import { expressProxy, HttpProxy } from "outrigger";
 import { ForstHTTPProxy } from "outrigger/forst";
 
 import { Field, freePort, soon } from "./support.mjs";
@@ -81,6 +81,33 @@ for (const [name, create] of [
         const text = await raw(await field.server(create().use((request, response) => proxy.forward(request, response))), head);
         assert.equal(text.slice(text.indexOf("\r\n\r\n") + 4), body, head);
         assert.equal(/^trailer:/im.test(text), body === chunks, head);
+      }
+    });
+
+    test("a form that was read before is read as the same by the service", async (t) => {
+      const field = new Field(t);
+      for (const extended of [true, false]) {
+        const parser = create.urlencoded({ extended });
+        const service = create().use(parser, (request, response) => response.json(request.body));
+        const direct = await field.server(service);
+        const through = await field.server(create().use(parser, expressProxy({ url: direct }).route("/f")));
+        for (const form of [
+          "a=1&a=2&b[c]=3",
+          "a[]=1",
+          "a[]=1&a[]=2&b[c][]=3&b[c][]=4",
+          "a[0][x]=1&a[0][y]=2&a[1][x]=3",
+          "a=1&a[b]=2",
+          "a[b][c][d]=1&a[b][e]=2",
+          "s=a+b%26c&u=%C3%A4&%5B=v&e=&f",
+          Array.from({ length: 30 }, (_, n) => `n=${n}`).join("&"),
+          "",
+        ]) {
+          const post = async (url) => {
+            const headers = { "content-type": "application/x-www-form-urlencoded" };
+            return (await soon(fetch(`${url}/f`, { method: "POST", body: form, headers }))).json();
+          };
+          assert.deepEqual(await post(through), await post(direct), form);
+        }
       }
     });
   });

@@ -11,6 +11,7 @@ const { pipeline } = require("node:stream");
 const { connected, isAskedFor, whenAskedFor } = require("./agent.cjs");
 const { startTimer } = require("./abort.cjs");
 const { late, lost, unreachable } = require("./errors.cjs");
+const { formOf } = require("./form.cjs");
 const { passHead } = require("./headers.cjs");
 
 /** One try; an error of null where it was answered, or its client has gone. */
@@ -120,7 +121,7 @@ function bytesOf(body, request) {
   }
   const kind = request.headers["content-type"] ?? "";
   if (/^application\/x-www-form-urlencoded\b/i.test(kind)) {
-    return Buffer.from(new URLSearchParams(body).toString());
+    return Buffer.from(formOf(body));
   }
   if (/^[^;]*\bjson\b/i.test(kind)) {
     return Buffer.from(JSON.stringify(body));
