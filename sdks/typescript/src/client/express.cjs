@@ -15,7 +15,8 @@ function expressProxy({ auto = false, fallback, ...options } = {}) {
   const middleware = async (request, response, next) => {
     try {
       const [path, query] = parts(request);
-      const to = known.find(path, request.method) ?? (await discovered?.find(path, request.method));
+      const wish = [path, request.method, spelling(request)];
+      const to = known.find(...wish) ?? (await discovered?.find(...wish));
       if (to === undefined) {
         return void next();
       }
@@ -63,6 +64,12 @@ function expressProxy({ auto = false, fallback, ...options } = {}) {
       discovered?.close();
     },
   });
+}
+
+/** What Express has been told of the spelling of paths. */
+function spelling({ app }) {
+  const isOn = (setting) => app?.enabled?.(setting) === true;
+  return { isStrict: isOn("strict routing"), isCaseSensitive: isOn("case sensitive routing") };
 }
 
 /** A request's path where the middleware stands, and its query with the question mark. */

@@ -317,7 +317,10 @@ export interface ExpressProxy {
    * `fallback: true` it goes to `next` too where the sidecar is away.
    */
   readonly upgrade: (request: NodeRequest, socket: NodeSocket, head: Uint8Array, next?: () => void) => Promise<void>;
-  /** Sends a path to one of the sidecar's, the same by default; `/reports/*` is all below. The path is the one where the middleware stands. */
+  /**
+   * Sends a path to one of the sidecar's, the same by default; `/reports/*` is all below. The path is the one where the middleware stands. It
+   * matches as in Express: in any case and with a slash at its end, unless the app has `case sensitive routing` or `strict routing`.
+   */
   route(from: string, to?: string, options?: RouteOptions): ExpressProxy;
   /** Asks the sidecar for its functions, and sends `POST` of their paths there; rejects where it does not answer, and asks again with the next requests. */
   discover(options?: DiscoverOptions): Promise<Array<[from: string, to: string]>>;

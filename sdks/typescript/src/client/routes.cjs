@@ -8,6 +8,7 @@ const { within } = require("./abort.cjs");
 
 /** Routes that were registered by hand: exact ones, and prefixes that end in `/*`. Pure. */
 class Routes {
+  /** By what all spellings of a path have in common. */
   #exact = new Map();
   /** The longest first. */
   #prefixes = [];
@@ -24,26 +25,33 @@ class Routes {
     }
     const allowed = methods === undefined ? null : new Set(methods.map((method) => method.toUpperCase()));
     const route = { from, to, allowed };
+    const added = (routes = []) => routes.filter((it) => it.from !== from).concat(route);
     if (from.endsWith("/*")) {
-      this.#prefixes = this.#prefixes.filter((it) => it.from !== from).concat(route);
-      this.#prefixes.sort((a, b) => b.from.length - a.from.length);
+      this.#prefixes = added(this.#prefixes).sort((a, b) => b.from.length - a.from.length);
     } else {
-      this.#exact.set(from, route);
+      this.#exact.set(common(from), added(this.#exact.get(common(from))));
     }
   }
 
-  /** The sidecar's path for a request; undefined where it is not for the sidecar. */
-  find(path, method) {
+  /**
+   * The sidecar's path for a request; undefined where it is not for the sidecar. As in Express a path may be in any case and have a slash at
+   * its end, unless it is strict. The spelling of the route itself goes first.
+   */
+  find(path, method, { isStrict = false, isCaseSensitive = false } = {}) {
     const allows = ({ allowed }) => allowed === null || method === undefined || allowed.has(method);
+    const cased = isCaseSensitive ? (text) => text : (text) => text.toLowerCase();
+    const spelt = isStrict ? cased : (text) => cased(unslashed(text));
     const resolved = resolve(path);
-    const exact = this.#exact.get(resolved);
-    if (exact !== undefined && allows(exact)) {
+    const alike = (this.#exact.get(common(resolved)) ?? []).filter(allows);
+    const exact = alike.find(({ from }) => from === resolved) ?? alike.find(({ from }) => spelt(from) === spelt(resolved));
+    if (exact !== undefined) {
       return exact.to;
     }
     for (const route of this.#prefixes) {
       const prefix = route.from.slice(0, -2);
-      if (allows(route) && (resolved === prefix || resolved.startsWith(`${prefix}/`))) {
-        return route.to.slice(0, -2) + resolved.slice(prefix.length) || "/";
+      const rest = resolved.slice(prefix.length);
+      if (allows(route) && (rest === "" || rest.startsWith("/")) && cased(resolved).startsWith(cased(prefix))) {
+        return route.to.slice(0, -2) + rest || "/";
       }
     }
     return undefined;
@@ -51,7 +59,7 @@ class Routes {
 
   /** All of them, from and to. */
   list() {
-    return [...this.#exact.values(), ...this.#prefixes].map(({ from, to }) => [from, to]);
+    return [...[...this.#exact.values()].flat(), ...this.#prefixes].map(({ from, to }) => [from, to]);
   }
 }
 
@@ -72,13 +80,13 @@ class Discovered {
   }
 
   /** As of `Routes`. Asks the sidecar where it has not answered yet; what it said before is asked for anew meanwhile. */
-  async find(path, method) {
+  async find(path, method, spelling) {
     if (!this.#isKnown && performance.now() - this.#at > AGAIN) {
       await this.ask().catch(() => {});
     } else if (performance.now() - this.#at > this.#refresh) {
       this.ask().catch(() => {});
     }
-    return this.#routes.find(path, method);
+    return this.#routes.find(path, method, spelling);
   }
 
   /** Asks for the functions; gives the routes. What was known stays where there is no answer. */
@@ -116,6 +124,10 @@ class Discovered {
 function resolve(path) {
   return URL.canParse(`http://h${path}`) ? new URL(`http://h${path}`).pathname : path;
 }
+
+const unslashed = (path) => path.replace(/(?<=.)\/$/, "");
+
+const common = (path) => unslashed(path).toLowerCase();
 
 /** How long the list of functions may take. */
 const PATIENCE = 2000;
