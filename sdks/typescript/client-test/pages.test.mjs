@@ -119,7 +119,9 @@ test("a route goes over as the page on moving says", async (t) => {
 test("the example starts with one command, and ends with all that it started", async (t) => {
   const own = new Field(t);
   const from = path.join(ROOT, "examples/express");
-  for (const name of fs.readdirSync(from).filter((it) => it !== "node_modules")) fs.copyFileSync(path.join(from, name), own.path(name));
+  // Without what is installed there, or what a run has left.
+  const files = fs.readdirSync(from, { withFileTypes: true }).filter((it) => it.isFile());
+  for (const { name } of files) fs.copyFileSync(path.join(from, name), own.path(name));
   fs.symlinkSync(path.join(HERE, "node_modules"), own.path("node_modules"));
   const port = await freePort();
   const config = fs.readFileSync(own.path("outrigger.yaml"), "utf8");
