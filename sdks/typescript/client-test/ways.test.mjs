@@ -53,6 +53,17 @@ test("auto takes the socket in development and HTTP elsewhere, and the other one
   await withVariable("OUTRIGGER_CALLS_SOCKET", `ipc://${socket}`, async () => assert.equal(await open(t, { mode: "ipc" }).call("echo", [3]), 3));
 });
 
+test("a variable that is empty says nothing", async (t) => {
+  const field = new Field(t);
+  const url = `http://127.0.0.1:${await freePort()}`;
+  await withVariable("OUTRIGGER_CALLS_URL", "", async () => assert.throws(() => new SidecarClient({ url: "" }), /no address/));
+  await withVariable("OUTRIGGER_CALLS_URL", "", () => withVariable("XDG_RUNTIME_DIR", field.folder, () => withVariable("OUTRIGGER_CALLS_SOCKET", "", async () => {
+    await assert.rejects(open(t, { mode: "ipc" }).call("echo"), (error) => error.message.includes(field.path("outrigger/calls.sock")));
+    await assert.rejects(open(t, { url }).call("echo"), (error) => error.message.includes(url));
+    new SidecarClient({ mode: "http" });
+  })));
+});
+
 test("a sidecar that is started again is found again, and auto changes to the way that answers", async (t) => {
   const field = new Field(t);
   await field.handlers();

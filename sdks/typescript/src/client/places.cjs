@@ -22,7 +22,7 @@ function socketPath(named, environment = process.env) {
  * before every path.
  */
 function httpPlace(named, environment = process.env) {
-  const text = String(named ?? environment.OUTRIGGER_CALLS_URL ?? USUAL_URL);
+  const text = String(named ?? (environment.OUTRIGGER_CALLS_URL || USUAL_URL));
   if (text.startsWith("http+unix://")) {
     const socket = text.slice("http+unix://".length);
     if (socket === "") {
