@@ -1,6 +1,7 @@
 /** Calls by name, in both ways, against the real sidecar. */
 
 import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
 import fs from "node:fs";
 import http from "node:http";
 import { after, before, describe, test } from "node:test";
@@ -149,6 +150,38 @@ for (const mode of ["ipc", "http"]) {
       const stream = client.stream("stall", [1]);
       await stream.next();
       await assert.rejects(stream.next(), TimeoutError);
+    });
+
+    test("any number of calls may share a signal", async (t) => {
+      const client = open(t, { mode });
+      const warnings = [];
+      const warned = (warning) => warnings.push(warning.message);
+      process.on("warning", warned);
+      t.after(() => process.off("warning", warned));
+      const { signal } = new AbortController();
+      const calls = Array.from({ length: 30 }, (_, n) => client.call("echo", [n], { signal }));
+      const streams = Array.from({ length: 30 }, () => collect(client.stream("count", [1], { signal })));
+      await Promise.all([...calls, ...streams]);
+      assert.deepEqual([warnings, getEventListeners(signal, "abort")], [[], []]);
+    });
+
+    test("a stream that is left before it begins has no result, and calls nothing", async (t) => {
+      const stream = open(t, { mode }).stream("stall", [1]);
+      assert.deepEqual(await stream.return(), { value: undefined, done: true });
+      await assert.rejects(soon(stream.result), (error) => error.code === "canceled");
+    });
+
+    test("a stream that nobody reads any more holds its client open for no longer than its timeout", async (t) => {
+      const client = open(t, { mode });
+      const stream = client.stream("count", [1000], { timeout: 500 });
+      await stream.next();
+      const read = client.stream("count", [3]);
+      await read.next();
+      const closed = client.close();
+      assert.deepEqual(await collect(read), [2, 3]);
+      await soon(closed, () => "it does not close");
+      await assert.rejects(stream.result, (error) => error.code === "canceled");
+      await assert.rejects(stream.next(), (error) => error.code === "canceled");
     });
 
     test("a slow reader of a stream holds its function up, and nobody else", async (t) => {

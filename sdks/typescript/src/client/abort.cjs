@@ -2,19 +2,31 @@
 
 "use strict";
 
+const events = require("node:events");
+
 /** Runs `work` with a signal that is aborted when `signal` is, or with `late()` when the time is over; 0 is without limit. */
 async function within({ signal, timeout, late }, work) {
   signal?.throwIfAborted();
   const limit = new AbortController();
-  const abort = () => limit.abort(signal.reason);
-  signal?.addEventListener("abort", abort, { once: true });
+  const unfollow = follow(signal, limit);
   const timer = startTimer(timeout, () => limit.abort(late()));
   try {
     return await work(limit.signal);
   } finally {
     clearTimeout(timer);
-    signal?.removeEventListener("abort", abort);
+    unfollow();
   }
+}
+
+/** Aborts `limit` when a caller's signal is aborted, where there is one; gives what ends that. */
+function follow(signal, limit) {
+  const abort = () => limit.abort(signal.reason);
+  if (signal instanceof EventTarget) {
+    // Any number of calls may share a signal, and each leaves it: Node warns of a leak from eleven on.
+    events.setMaxListeners(Infinity, signal);
+  }
+  signal?.addEventListener("abort", abort, { once: true });
+  return () => signal?.removeEventListener("abort", abort);
 }
 
 /** A timer, or none where there is no limit. */
@@ -44,4 +56,4 @@ function pause(milliseconds, signal) {
 /** The longest time that a timer has. */
 const LONGEST = 2 ** 31 - 1;
 
-module.exports = { pause, startTimer, unlessAborted, within };
+module.exports = { follow, pause, startTimer, unlessAborted, within };

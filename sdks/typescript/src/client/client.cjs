@@ -7,7 +7,7 @@
 
 "use strict";
 
-const { pause, startTimer, within } = require("./abort.cjs");
+const { follow, pause, startTimer, within } = require("./abort.cjs");
 const { CircuitBreaker } = require("./breaker.cjs");
 const { CallError, isUnsent, late, UnavailableError } = require("./errors.cjs");
 const { encode } = require("../json.cjs");
@@ -25,6 +25,8 @@ class SidecarClient {
   #chosen = null;
   #way;
   #inFlight = new Set();
+  /** Of every stream whose reader has a piece and has not asked for the next one: what ends it. */
+  #resting = new Set();
   #isClosed = false;
 
   constructor({ mode = "auto", url, socket, token, tls, timeout = 30_000, retry, idempotent = false, breaker } = {}) {
@@ -64,7 +66,14 @@ class SidecarClient {
     const result = new Promise((resolve, reject) => (settle = { resolve, reject }));
     result.catch(() => {});
     const pieces = this.#pieces(wish, options, settle);
-    return Object.defineProperty(pieces, "result", { value: result });
+    const leave = pieces.return.bind(pieces);
+    const end = async (value) => {
+      const last = await leave(value);
+      // A generator that is left before it begins runs none of its lines.
+      settle.reject(left(wish.name));
+      return last;
+    };
+    return Object.defineProperties(pieces, { result: { value: result }, return: { value: end } });
   }
 
   /** Sends a body of any size and kind to a function with `input: stream`; gives its result. */
@@ -101,9 +110,13 @@ class SidecarClient {
     return { status: output, ...more };
   }
 
-  /** Takes no more calls, waits until all in flight are answered, and closes the connections. */
+  /**
+   * Takes no more calls, waits until all in flight are answered, and closes the connections. A stream whose reader asks for nothing more within
+   * its timeout, or within 30 seconds where that is longer, is ended.
+   */
   async close() {
     this.#isClosed = true;
+    this.#resting.forEach((rest) => rest.hurry());
     await Promise.all(this.#inFlight);
     await this.#ipc.close();
     await this.#http.close();
@@ -115,16 +128,16 @@ class SidecarClient {
     tracked.catch(settle.reject);
     const { signal, timeout = this.#timeout } = options;
     const limit = new AbortController();
-    const abort = () => limit.abort(signal.reason);
-    signal?.addEventListener("abort", abort, { once: true });
+    const unfollow = follow(signal, limit);
     let pieces;
     const next = async () => {
+      signal?.throwIfAborted();
+      limit.signal.throwIfAborted();
       const timer = startTimer(timeout, () => limit.abort(late(wish.name, timeout)));
       try {
         if (pieces !== undefined) {
           return await pieces.next();
         }
-        signal?.throwIfAborted();
         if (done === undefined) {
           await tracked;
         }
@@ -137,7 +150,12 @@ class SidecarClient {
         clearTimeout(timer);
       }
     };
-    let reason = new CallError(`the pieces of ${wish.name} were left before their end`, { code: "canceled" });
+    let reason = left(wish.name);
+    const end = () => {
+      limit.abort(reason);
+      settle.reject(reason);
+      done();
+    };
     try {
       for (;;) {
         const { done: isLast, value } = await next();
@@ -145,17 +163,39 @@ class SidecarClient {
           settle.resolve(value);
           return value;
         }
-        yield value;
+        const rest = this.#rest(timeout, end);
+        try {
+          yield value;
+        } finally {
+          rest.over();
+        }
       }
     } catch (error) {
       reason = error;
       throw error;
     } finally {
       settle.reject(reason);
-      signal?.removeEventListener("abort", abort);
+      unfollow();
       await pieces?.return();
       done?.();
     }
+  }
+
+  /** A stream's reader has a piece. When the client is closed it has to ask for the next one in time, or the stream is ended. */
+  #rest(timeout, end) {
+    let timer;
+    const rest = {
+      hurry: () => (timer ??= setTimeout(end, timeout > 0 ? Math.min(timeout, LONGEST_REST) : LONGEST_REST)),
+      over: () => {
+        clearTimeout(timer);
+        this.#resting.delete(rest);
+      },
+    };
+    this.#resting.add(rest);
+    if (this.#isClosed) {
+      rest.hurry();
+    }
+    return rest;
   }
 
   async #page(path, options = {}) {
@@ -281,6 +321,8 @@ function wished(name, args, pkg) {
   return { name: name.slice(slash + 1), pkg: name.slice(0, slash), args: encode(args) };
 }
 
+const left = (name) => new CallError(`the pieces of ${name} were left before their end`, { code: "canceled" });
+
 function tell(pass, error, signal) {
   if (signal.aborted && error?.code !== "timeout") {
     pass?.left();
@@ -291,5 +333,7 @@ function tell(pass, error, signal) {
 
 /** How long a way may take to show that somebody answers on it. */
 const PROBE = 1000;
+/** How long a closed client waits for the reader of a stream. */
+const LONGEST_REST = 30_000;
 
 module.exports = { SidecarClient };

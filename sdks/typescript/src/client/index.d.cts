@@ -176,7 +176,10 @@ export class SidecarClient {
   version(options?: RequestOptions): Promise<Version>;
   /** Rejects where the sidecar does not answer. */
   health(options?: RequestOptions): Promise<Health>;
-  /** Takes no more calls, waits until those in flight are answered, and closes the connections. */
+  /**
+   * Takes no more calls, waits until those in flight are answered, and closes the connections. A stream whose reader asks for nothing more
+   * within its timeout, or within 30 seconds where that is longer, is ended.
+   */
   close(): Promise<void>;
 }
 
