@@ -27,7 +27,7 @@ function openAgent({ isEncrypted, target }, tls = {}) {
  */
 function guarded(agent) {
   const connect = agent.createConnection;
-  agent.createConnection = (...words) => connect.apply(agent, words).on("error", () => {}); // The request tells of it.
+  agent.createConnection = (...words) => connect.apply(agent, words)?.on("error", () => {}); // The request tells of it.
   return agent;
 }
 
