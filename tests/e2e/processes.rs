@@ -195,3 +195,16 @@ fn a_process_has_the_limit_of_descriptors_that_we_were_given_and_we_have_more() 
         .expect("a number");
     assert!(soft > 257, "{soft}");
 }
+
+#[test]
+fn a_signal_that_our_starter_has_blocked_reaches_us_and_our_processes() {
+    let field = Field::new("actors: { a: { handler: { run: \"sh -c 'grep SigBlk /proc/self/status'\" } } }");
+    let mut command = Command::new("env");
+    command.args(["--block-signal=TERM", env!("CARGO_BIN_EXE_outrigger"), "up"]);
+    field.prepare(&mut command);
+    let up = Sidecar::start(command, field.next_log());
+    wait_until("the process says what is blocked", || {
+        up.said().contains("0000000000000000").then_some(())
+    });
+    up.stop();
+}

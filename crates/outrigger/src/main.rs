@@ -153,6 +153,7 @@ fn serve(
         .map(str::to_owned);
     let grace = args.grace.map(chassis::config::Duration::get);
     let handlers = std::env::vars_os().collect();
+    supervise::hear_signals();
     supervise::raise_descriptor_limit();
     let runtime = runtime(match mode {
         Mode::Up => WORKERS,

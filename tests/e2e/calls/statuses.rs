@@ -354,3 +354,27 @@ fn what_is_no_object_is_no_call() {
     }
     assert_eq!(handler.requests().len(), 0);
 }
+
+#[test]
+fn nothing_after_a_body_that_is_none_is_taken_for_a_request() {
+    let (_field, handler, sidecar) = with_handler(ONE, |_| Answer::text("1"));
+    let hidden = format!(
+        "POST /process-data HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{GOOD}",
+        GOOD.len()
+    );
+    for body in ["no length\r\n", "0\r\nno field\r\n\r\n", "0\r\nA: b\0\r\n\r\n"] {
+        let mut stream = TcpStream::connect(sidecar.calls()).expect("it listens");
+        let all = format!("POST /process-data HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n{body}{hidden}");
+        stream.write_all(all.as_bytes()).expect("it takes it");
+        let mut answers = String::new();
+        stream.read_to_string(&mut answers).expect("an answer and an end");
+        assert_eq!(answers.matches("HTTP/1.1 ").count(), 1, "{answers}");
+        let answer = reply(answers.as_bytes());
+        assert_eq!(
+            (answer.status, answer.header("connection")),
+            (400, Some("close")),
+            "{answer:?}"
+        );
+    }
+    assert_eq!(handler.requests().len(), 0);
+}

@@ -15,6 +15,7 @@ use super::{BadBody, Decoded, Decoder, Reader};
 pub(crate) struct Incoming {
     reader: Reader,
     decoder: Decoder,
+    has_failed: bool,
 }
 
 /// Why a body broke off.
@@ -30,12 +31,21 @@ pub(crate) enum ReadError {
 
 impl Incoming {
     pub(crate) fn new(reader: Reader, decoder: Decoder) -> Self {
-        Self { reader, decoder }
+        Self {
+            reader,
+            decoder,
+            has_failed: false,
+        }
     }
 
     /// Whether all of it has been read.
     pub(crate) fn is_done(&self) -> bool {
         self.decoder.is_done()
+    }
+
+    /// Whether what came was no body: nothing can be known of what comes after it.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.has_failed
     }
 
     /// Whether something of it has come that was not taken.
@@ -61,7 +71,10 @@ impl Incoming {
                 Ok(Decoded::Trailers(trailers)) => return Poll::Ready(Some(Ok(Frame::trailers(trailers)))),
                 Ok(Decoded::End) => return Poll::Ready(None),
                 Ok(Decoded::More) => {}
-                Err(error) => return Poll::Ready(Some(Err(error.into()))),
+                Err(error) => {
+                    self.has_failed = true;
+                    return Poll::Ready(Some(Err(error.into())));
+                }
             }
             match ready!(self.reader.poll_fill(cx)) {
                 Ok(0) => {

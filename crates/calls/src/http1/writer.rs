@@ -125,14 +125,6 @@ impl Writer {
         self.buffer.len() + self.data.len() + self.tail.len()
     }
 
-    /// Writes what waits.
-    ///
-    /// # Cancellation
-    /// Dropping the future loses nothing: what is not written yet waits on.
-    pub(crate) async fn drain(&mut self) -> io::Result<()> {
-        std::future::poll_fn(|cx| self.poll_drain(cx)).await
-    }
-
     /// Says that nothing more comes.
     pub(crate) async fn shutdown(&mut self) -> io::Result<()> {
         self.half.shutdown().await

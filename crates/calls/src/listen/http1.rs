@@ -5,7 +5,10 @@ use std::{io, pin::Pin, sync::Arc, task::Context, time::Duration};
 use bytes::BytesMut;
 use chassis::lifecycle::Drain;
 use http::{Method, Request, StatusCode, Version};
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, timeout},
+};
 
 use super::{
     Expectation, Handle, Interim, Patience, Peer, Takeover, interim::Said, refusal, request_body::RequestBody, unwanted,
@@ -198,12 +201,15 @@ impl<H: Handle> Connection<H> {
             Sent::Whole { keep_alive } => match (line.back().await, takeover) {
                 (Loan::Home(reader), Some(takeover)) => Ok(Next::TakenOver(takeover, reader)),
                 (Loan::Home(reader), None) if keep_alive => Ok(Next::Request(reader)),
-                (Loan::Unread(mut incoming), None) if form.version == Version::HTTP_11 && !expects => {
+                // Where its end alone tells the client of that of the answer, the connection ends first.
+                (Loan::Unread(mut incoming), None) if (keep_alive || form.version == Version::HTTP_11) && !expects => {
                     let is_read = unwanted::read_off(drain, |cx| incoming.poll_frame(cx)).await;
                     if keep_alive && is_read {
                         return Ok(Next::Request(incoming.into_reader()));
                     }
-                    self.close(Loan::Unread(incoming), drain).await;
+                    if is_read {
+                        self.close(Loan::Home(incoming.into_reader()), drain).await;
+                    }
                     Ok(Next::Over)
                 }
                 (loan, _) => {
@@ -247,7 +253,7 @@ impl<H: Handle> Connection<H> {
         let spelling = said.answer.extensions().get();
         write_fields(&mut self.writer.buffer, said.answer.headers(), spelling, |_| true);
         self.writer.buffer.extend_from_slice(b"\r\n");
-        self.writer.drain().await
+        self.drain(Patience::default()).await
     }
 
     /// Says that nothing more comes, and reads on until the other end says so, too.
@@ -257,7 +263,7 @@ impl<H: Handle> Connection<H> {
             Loan::Unread(incoming) => incoming.into_reader(),
             Loan::Lent(_) | Loan::Lost => return,
         };
-        if self.writer.shutdown().await.is_err() {
+        if !matches!(timeout(unwanted::SILENCE, self.writer.shutdown()).await, Ok(Ok(()))) {
             return;
         }
         let mut next = |cx: &mut Context<'_>| {

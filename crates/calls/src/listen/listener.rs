@@ -15,7 +15,7 @@ use super::{
     Address, Origin, Peer,
     doorway::{self, Guest},
 };
-use crate::Body;
+use crate::{Body, socket};
 
 /// Answers requests; a function `Fn(Request<Body>, Peer) -> impl Future<Output = Response<Body>>` is one.
 pub trait Handle: Send + Sync + 'static {
@@ -214,8 +214,8 @@ impl Door {
 
 fn prepared(stream: TcpStream) -> Guest {
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE);
-    // Without them it is slower, or a dead peer is noticed later; nothing else.
-    let _ = stream.set_nodelay(true);
+    socket::prepare(&stream);
+    // Without it a dead peer is noticed later; nothing else.
     let _ = SockRef::from(&stream).set_tcp_keepalive(&keepalive);
     Guest::Tcp(stream)
 }

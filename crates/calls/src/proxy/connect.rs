@@ -13,7 +13,7 @@ use super::address::{Place, UpstreamAddress};
 use crate::{
     alarm::Alarm,
     http1::{Reader, Writer},
-    socket::Socket,
+    socket::{self, Socket},
 };
 
 /// A connection to an upstream, between two requests.
@@ -34,8 +34,7 @@ pub(super) async fn open(address: &UpstreamAddress, tls: Option<&TlsConnector>) 
         Place::Unix(path) => Socket::Unix(UnixStream::connect(path).await?),
         Place::Tcp { host, port, .. } => {
             let stream = TcpStream::connect((host.as_str(), *port)).await?;
-            // Slower where it is refused, and nothing else.
-            let _ = stream.set_nodelay(true);
+            socket::prepare(&stream);
             match tls {
                 None => Socket::Tcp(stream),
                 Some(tls) => {

@@ -2,7 +2,7 @@
 //!
 //! Both directions at once: an upstream may answer before it has all of the request.
 
-use std::{io, task::Poll, time::Duration};
+use std::{io, sync::Arc, task::Poll, time::Duration};
 
 use http::{Method, Response};
 use tokio::time::Instant;
@@ -86,6 +86,7 @@ async fn head(
     let mut scanner = Scanner::new(LineEnd::Lenient);
     alarm.set(patience.wake());
     let mut has_answered = false;
+    let pulse = Arc::clone(upload.pulse());
     loop {
         tokio::select! {
             biased;
@@ -121,7 +122,15 @@ async fn head(
                     interim.send(said(reply)).await;
                 }
             }
-            () = alarm.rings() => {
+            () = std::future::poll_fn(|cx| {
+                if patience.phase == Phase::Continue && pulse.has_beaten() {
+                    // A client that sends without waiting has begun with its body.
+                    patience.phase = Phase::Body;
+                    patience.since = pulse.last();
+                    alarm.set(patience.wake());
+                }
+                alarm.poll(cx)
+            }) => {
                 if let Some(failure) = patience.over(upload) {
                     return Err(failure);
                 }

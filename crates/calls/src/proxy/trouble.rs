@@ -49,16 +49,8 @@ impl Trouble {
         };
         self.is_told.store(true, Ordering::Relaxed);
         let (upstream, address, error) = (&*self.upstream, &self.address, why());
-        match left_alone {
-            None => warn!(upstream, address, failures, error, "an upstream fails"),
-            Some(left) => {
-                let left = left.as_secs_f64().ceil();
-                warn!(
-                    upstream,
-                    address, failures, error, "an upstream fails, and is left alone for {left} s"
-                );
-            }
-        }
+        let left_alone = left_alone.map(|left| format!("{} s", left.as_secs_f64().ceil()));
+        warn!(upstream, address, failures, error, left_alone, "an upstream fails");
     }
 
     /// A request was answered.

@@ -1,6 +1,7 @@
 //! A request on its way out: its head, and its body as it comes and as the upstream takes it.
 
 use std::{
+    io,
     sync::Arc,
     task::{Context, Poll, ready},
 };
@@ -26,6 +27,8 @@ pub(super) struct Upload {
     /// Beats with every part of the body; others look at it to see whether anything moves.
     pulse: Arc<Pulse>,
     waits_for: Side,
+    /// Whether a part of the body has come: before, it is the head that moves.
+    has_begun: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +68,7 @@ impl Upload {
             },
             pulse: Arc::new(Pulse::new(now)),
             waits_for: Side::Upstream,
+            has_begun: false,
         }
     }
 
@@ -91,24 +95,20 @@ impl Upload {
             }
             if self.writer.is_full() || self.stage == Stage::Last {
                 self.waits_for = Side::Upstream;
-                let waiting = self.writer.waiting();
-                let drained = self.writer.poll_drain(cx);
-                if drained.is_pending() && self.writer.waiting() < waiting {
-                    self.pulse.beat();
-                }
-                if ready!(drained).is_err() {
+                if ready!(self.poll_drain(cx)).is_err() {
                     self.stage = Stage::Over;
                     return Poll::Ready(Err(UploadError::Upstream));
                 }
                 if self.stage == Stage::Last {
                     self.stage = Stage::Over;
-                } else {
+                } else if self.has_begun {
                     self.pulse.beat();
                 }
                 continue;
             }
             match self.outgoing.poll_part(cx) {
                 Poll::Ready(Ok(Part::Data(data))) => {
+                    self.has_begun = true;
                     self.pulse.beat();
                     self.writer.push(data, self.form);
                 }
@@ -122,7 +122,7 @@ impl Upload {
                 }
                 Poll::Pending => {
                     // What has come goes on while more is waited for.
-                    let drained = self.writer.poll_drain(cx);
+                    let drained = self.poll_drain(cx);
                     self.waits_for = if drained.is_pending() {
                         Side::Upstream
                     } else {
@@ -136,5 +136,15 @@ impl Upload {
                 }
             }
         }
+    }
+
+    /// Writes what waits; what goes out of the body is a move.
+    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let waiting = self.writer.waiting();
+        let drained = self.writer.poll_drain(cx);
+        if self.has_begun && drained.is_pending() && self.writer.waiting() < waiting {
+            self.pulse.beat();
+        }
+        drained
     }
 }

@@ -42,12 +42,32 @@ pub fn resolved(path: &str) -> Cow<'_, str> {
     Cow::Owned(whole)
 }
 
+/// Whether a path leads elsewhere for those who take several slashes for one before they resolve its dots.
+pub(super) fn is_ambiguous(path: &str) -> bool {
+    let decoded = decoded(path);
+    if !decoded.contains("//") || !decoded.contains("/..") {
+        return false;
+    }
+    merged(&resolved(path)) != resolved(&merged(&decoded))
+}
+
+fn merged(path: &str) -> String {
+    let mut whole = String::with_capacity(path.len());
+    for character in path.chars() {
+        if character != '/' || !whole.ends_with('/') {
+            whole.push(character);
+        }
+    }
+    whole
+}
+
 /// Whether a path may have dot segments, encoded or not.
 pub(super) fn has_dots(path: &str) -> bool {
     decoded(path).contains("/.")
 }
 
-/// `%2e` as `.`, and so on for letters, digits, `-`, `_` and `~`.
+/// `%2e` as `.`, and so on for letters, digits, `-`, `_` and `~`. A `%` that begins no escape becomes one, so that none comes about
+/// with what is decoded after it.
 fn decoded(path: &str) -> Cow<'_, str> {
     if !path.contains('%') {
         return Cow::Borrowed(path);
@@ -57,10 +77,24 @@ fn decoded(path: &str) -> Cow<'_, str> {
     while let Some(at) = rest.find('%') {
         let (before, escape) = rest.split_at(at);
         whole.push_str(before);
-        let plain = escape.get(1..3).and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        let plain = plain.filter(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(byte));
-        whole.push(plain.map_or('%', char::from));
-        rest = &escape[if plain.is_some() { 3 } else { 1 }..];
+        let digits = escape
+            .get(1..3)
+            .filter(|two| two.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        rest = match byte {
+            Some(byte) if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) => {
+                whole.push(char::from(byte));
+                &escape[3..]
+            }
+            Some(_) => {
+                whole.push_str(&escape[..3]);
+                &escape[3..]
+            }
+            None => {
+                whole.push_str("%25");
+                &escape[1..]
+            }
+        };
     }
     whole.push_str(rest);
     Cow::Owned(whole)
@@ -97,10 +131,13 @@ mod tests {
             ("/a//b", "/a//b"),
             ("/a//../b", "/a/b"),
             ("/a%2fb", "/a%2fb"),
-            ("/a%2", "/a%2"),
-            ("/a%", "/a%"),
-            ("/a%zz", "/a%zz"),
-            ("/a%2\u{e4}", "/a%2\u{e4}"),
+            ("/a%2", "/a%252"),
+            ("/a%", "/a%25"),
+            ("/a%zz", "/a%25zz"),
+            ("/a%+1", "/a%25+1"),
+            ("/a%2\u{e4}", "/a%252\u{e4}"),
+            ("/%%32e%%32e/x", "/%252e%252e/x"),
+            ("/%2%65/x", "/%252e/x"),
             ("/%252e%252e/x", "/%252e%252e/x"),
             ("*", "*"),
         ] {
@@ -108,11 +145,22 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_path_that_merged_slashes_lead_elsewhere_is_ambiguous() {
+        for path in ["/raw//../x", "/raw//%2e%2e/x", "/raw//./../x", "/a///../../b"] {
+            assert!(is_ambiguous(path), "{path}");
+        }
+        for path in ["/raw//x", "/raw/../x", "//", "/a/../b//c", "/a//...", "*"] {
+            assert!(!is_ambiguous(path), "{path}");
+        }
+    }
+
     proptest! {
         #[test]
-        fn a_resolved_path_has_no_dot_segments_and_stays_so(path in "/[a./%2eE]{0,30}") {
+        fn a_resolved_path_has_no_dot_segments_and_stays_so(path in "/[a./%2356eEfF]{0,30}") {
             let once = resolved(&path).into_owned();
             prop_assert!(once.starts_with('/'));
+            prop_assert_eq!(resolved(&once), once.as_str());
             prop_assert!(!once.split('/').any(|segment| segment == "." || segment == ".."), "{}", once);
         }
     }

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use http::{Method, Uri, uri::PathAndQuery};
 
-use super::path::{has_dots, is_below, resolved};
+use super::path::{has_dots, is_ambiguous, is_below, resolved};
 use crate::config::Route;
 
 /// The routes, the most specific one first.
@@ -18,7 +18,7 @@ pub struct Routes {
 pub enum Found<'a> {
     /// A route.
     Route(Match<'a>),
-    /// Only the path as it was received has a route: 400.
+    /// Only the path as it was received has a route, or its upstream may resolve it otherwise: 400.
     Refused,
     /// The path has routes, for other methods: 405, with these in `Allow`.
     Method {
@@ -71,6 +71,9 @@ impl Routes {
         let as_matched = resolved(path);
         let mut allowed = Vec::new();
         for entry in self.at(&as_matched, host) {
+            if is_ambiguous(path) {
+                return Found::Refused;
+            }
             if entry.takes(method) {
                 return Found::Route(Match {
                     index: entry.index,
@@ -277,6 +280,7 @@ mod tests {
             Found::Refused
         ));
         assert!(matches!(routes.find(&Method::GET, None, "/y"), Found::Nothing));
+        assert!(matches!(routes.find(&Method::GET, None, "/good//../y"), Found::Refused));
     }
 
     #[test]
@@ -301,6 +305,8 @@ mod tests {
         assert_eq!(rewritten(to(prefix("/"), "/v1"), "/x"), "/v1/x");
         assert_eq!(rewritten(to(prefix("/api"), "/v1"), "/y/../api/x/../z"), "/v1/z");
         assert_eq!(rewritten(to(exact("/a"), "/b/"), "/a?y"), "/b/?y");
+        let again = rewritten(to(prefix("/api"), "/v1"), "/api/./%%32e%%32e/x");
+        assert_eq!(again, "/v1/%252e%252e/x", "decoded once more it is no dot");
         for path in [
             "/api/%2e%2e/%2E%2e/api/x",
             "/api/.%2e/api/x",

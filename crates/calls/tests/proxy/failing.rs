@@ -293,3 +293,46 @@ async fn over_http_2_a_client_that_makes_no_room_is_given_up() {
     let cut = read(answer.into_body()).await;
     assert_eq!(cut.unwrap_err().reason(), Some(h2::Reason::CANCEL));
 }
+
+#[tokio::test]
+async fn a_client_that_takes_a_little_all_the_time_has_all_of_it() {
+    const ALL: usize = 12 << 20;
+    let server = Server::start(|mut stream, _| async move {
+        until(&mut stream, "\r\n\r\n").await;
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {ALL}\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let _ = stream.write_all(&vec![b'x'; ALL]).await;
+    })
+    .await;
+    let front = Front::to(hurried(server.upstream())).await;
+    let mut client = front.connect().await;
+    client.send(GET).await;
+    client.until("\r\n\r\n").await;
+    let (mut taken, mut part) = (0, vec![0; 48 * 1024]);
+    while taken < ALL {
+        // It is the client that is slow.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let read = client.0.read_exact(&mut part[..(48 * 1024).min(ALL - taken)]).await;
+        taken += read.unwrap_or_else(|error| panic!("cut off after {taken} bytes: {error}"));
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_wait_for_100_and_then_stops_is_not_waited_for_as_a_head_is() {
+    let server = stalling("").await;
+    let patient = hurried(server.upstream());
+    let upstream = Upstream {
+        timeouts: Timeouts {
+            headers: Wait::from_secs(600),
+            ..patient.timeouts
+        },
+        ..patient
+    };
+    let front = Front::to(upstream).await;
+    let mut client = front.connect().await;
+    client
+        .send("PUT / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\nhalf")
+        .await;
+    let answer = timeout(SOON, client.rest()).await.expect("it is not waited for");
+    is(&answer, 408, "Request timeout");
+}

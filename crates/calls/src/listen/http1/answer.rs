@@ -110,7 +110,7 @@ impl<H> Connection<H> {
     ///
     /// # Errors
     /// It does not: [`io::ErrorKind::TimedOut`].
-    async fn drain(&mut self, patience: Patience) -> io::Result<()> {
+    pub(super) async fn drain(&mut self, patience: Patience) -> io::Result<()> {
         let mut left = usize::MAX;
         std::future::poll_fn(|cx| {
             if let Poll::Ready(drained) = self.writer.poll_drain(cx) {

@@ -29,7 +29,7 @@ pub(super) enum Loan {
     Lent(oneshot::Receiver<Incoming>),
     /// Here, in the middle of a body that nobody reads any more.
     Unread(Incoming),
-    /// Here, after what is no request.
+    /// Here, after what is no request, or no body.
     Spoilt(Reader),
     /// Nowhere: its connection has ended.
     Lost,
@@ -121,6 +121,8 @@ impl Loan {
     fn of(incoming: Incoming) -> Self {
         if incoming.is_done() {
             Self::Home(incoming.into_reader())
+        } else if incoming.has_failed() {
+            Self::Spoilt(incoming.into_reader())
         } else {
             Self::Unread(incoming)
         }
