@@ -12,7 +12,7 @@ const { connected, isAskedFor, whenAskedFor } = require("./agent.cjs");
 const { startTimer } = require("./abort.cjs");
 const { late, lost, unreachable } = require("./errors.cjs");
 const { formOf } = require("./form.cjs");
-const { passHead } = require("./headers.cjs");
+const { isSendable, linksOf, passHead, passTrailers } = require("./headers.cjs");
 
 /** One try; an error of null where it was answered, or its client has gone. */
 function exchange({ request, response, agent, place, path, headers, body, timeout }) {
@@ -51,10 +51,15 @@ function exchange({ request, response, agent, place, path, headers, body, timeou
       const isStale = upstream.reusedSocket && (cause.code === "ECONNRESET" || cause.code === "EPIPE");
       end(isConnected ? lost(what, cause) : unreachable(place, cause), isStale);
     });
+    // A connection may end without an error, as where somebody answers 101 to what asked for no upgrade.
+    upstream.once("close", () => reply === null && end(lost(what)));
     upstream.on("information", (info) => passHint(info, response));
     upstream.once("response", (answered) => {
       if (response.headersSent) {
         return left(); // Somebody else has answered meanwhile.
+      }
+      if (!isSendable(answered, response)) {
+        return end(lost(what, new Error(`nobody can send its head on: ${answered.statusCode} ${JSON.stringify(answered.statusMessage)}`)));
       }
       reply = answered;
       clearTimeout(timer);
@@ -84,12 +89,7 @@ function send(request, upstream, timer) {
   upstream.flushHeaders();
   const refresh = () => timer?.refresh();
   request.on("data", refresh);
-  request.once("end", () => {
-    const trailers = request.rawTrailers ?? [];
-    if (trailers.length > 0) {
-      upstream.addTrailers(pairs(trailers));
-    }
-  });
+  request.once("end", () => passTrailers(request, upstream));
   request.pipe(upstream);
   return () => {
     request.off("data", refresh).unpipe(upstream).resume();
@@ -129,20 +129,17 @@ function bytesOf(body, request) {
   throw new TypeError(`a body of ${kind || "no Content-Type"} was read before the proxy got it: put the proxy before whatever reads bodies`);
 }
 
-function passHint(info, response) {
-  if (info.statusCode === 103 && info.headers.link !== undefined && !response.headersSent) {
-    response.writeEarlyHints?.({ link: info.headers.link });
+/** Sends a hint on. Node takes fewer forms of it than there are: then the client does without. */
+function passHint({ statusCode, rawHeaders }, response) {
+  const links = linksOf(rawHeaders);
+  if (statusCode !== 103 || links.length === 0 || response.headersSent) {
+    return;
   }
-}
-
-function passTrailers(reply, response) {
-  if (reply.rawTrailers.length > 0) {
-    response.addTrailers(pairs(reply.rawTrailers));
+  try {
+    response.writeEarlyHints?.({ link: links });
+  } catch {
+    // The answer says all that is needed.
   }
-}
-
-function pairs(raw) {
-  return Array.from({ length: raw.length / 2 }, (_, at) => [raw[2 * at], raw[2 * at + 1]]);
 }
 
 module.exports = { bodyOf, exchange };

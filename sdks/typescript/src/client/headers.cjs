@@ -20,17 +20,14 @@ const KEPT = new Set(["content-length", "host", "transfer-encoding", "x-forst-si
 
 /** The headers of a message as pairs, in their order and case, without those of its connection. */
 function endToEnd(raw) {
-  const pairs = [];
-  for (let at = 0; at < raw.length; at += 2) {
-    pairs.push([raw[at], raw[at + 1]]);
-  }
+  const all = pairs(raw);
   const named = new Set();
-  for (const [name, value] of pairs) {
+  for (const [name, value] of all) {
     if (name.toLowerCase() === "connection") {
       value.split(",").forEach((word) => named.add(word.trim().toLowerCase()));
     }
   }
-  return pairs.filter(([name, value]) => {
+  return all.filter(([name, value]) => {
     const key = name.toLowerCase();
     if (key === "te" && /^\s*trailers\s*$/i.test(value) && !named.has("te")) {
       return true;
@@ -78,6 +75,12 @@ function forwarded(request, { own = {}, body, isTrusted }) {
   return [...added, ...kept].flat().map(String);
 }
 
+/** Whether the head of an answer can be sent on: Node reads some that it throws at when they are to be written. */
+function isSendable({ statusCode, statusMessage }, response) {
+  const highest = response.stream ? 599 : 999; // A stream is HTTP/2's.
+  return statusCode >= 200 && statusCode <= highest && /^[\t\x20-\x7e\x80-\xff]*$/.test(statusMessage);
+}
+
 /** Gives a reply's status and headers to whoever answers; what is set there already and not in the reply stays. */
 function passHead(answer, response) {
   const values = new Map();
@@ -110,6 +113,28 @@ function isChunked(answer, { req: { method, httpVersion } = {} }) {
   return !isEmpty && httpVersion !== "1.0" && answer.headers["content-length"] === undefined;
 }
 
+/** Gives the trailers of a message to whoever sends it on. */
+function passTrailers({ rawTrailers = [] }, to) {
+  const values = new Map();
+  for (const [name, value] of pairs(rawTrailers)) {
+    values.set(name, [...(values.get(name) ?? []), value]);
+  }
+  if (values.size > 0) {
+    to.addTrailers(Object.fromEntries(values));
+  }
+}
+
+/** The links of a hint, each by itself. */
+function linksOf(raw) {
+  const lines = pairs(raw).filter(([name]) => name.toLowerCase() === "link");
+  return lines.flatMap(([, value]) => value.split(/\s*,\s*(?=<)/));
+}
+
+/** A flat list of names and values as pairs. */
+function pairs(raw) {
+  return Array.from({ length: raw.length / 2 }, (_, at) => [raw[2 * at], raw[2 * at + 1]]);
+}
+
 function appended(before, value) {
   const known = Array.isArray(before) ? before.join(", ") : before;
   return known ? `${known}, ${value}` : value;
@@ -127,4 +152,4 @@ function quoted(text) {
   return /^[\w!#$%&'*+.^`|~-]+$/.test(text) ? text : `"${text.replace(/["\\]/g, "\\$&")}"`;
 }
 
-module.exports = { endToEnd, forwarded, passHead };
+module.exports = { endToEnd, forwarded, isSendable, linksOf, passHead, passTrailers };
