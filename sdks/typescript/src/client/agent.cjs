@@ -2,6 +2,8 @@
 
 "use strict";
 
+const { isWhole } = require("./source.cjs");
+
 /** What sends requests to this address. */
 function openAgent({ isEncrypted, target }, tls = {}) {
   let agent = null;
@@ -42,24 +44,25 @@ function connected(request, then) {
   });
 }
 
-/** Whether a body of so many bytes is sent only when the other end says that it takes it; the request's head has to ask with `Expect`. */
-const isAskedFor = (size) => size > ASKED_FOR;
+/** Whether a body is sent only when the other end says that it takes it; the request's head has to ask with `Expect`. */
+const isAskedFor = (body) => !isWhole(body) || (body !== undefined && Buffer.byteLength(body) > ASKED_FOR);
 
 /**
  * Sends the body of a request that has asked whether to: `then` is called when it may go on, or when nothing is said for a while, as by
  * servers that do not know the question. What is refused is never sent, so that the refusal is read and no write fails before it.
  */
-function whenAskedFor(request, then) {
+function whenAskedFor(request, timeout, then) {
   const goOn = () => {
     settle();
     then();
   };
-  const timer = setTimeout(goOn, UNASKED);
+  const answered = ({ statusCode }) => (statusCode < 300 ? goOn() : settle());
+  const timer = setTimeout(goOn, timeout > 0 ? Math.min(UNASKED, timeout / 4) : UNASKED);
   const settle = () => {
     clearTimeout(timer);
-    request.off("continue", goOn).off("response", settle).off("close", settle);
+    request.off("continue", goOn).off("response", answered).off("close", settle);
   };
-  request.once("continue", goOn).once("response", settle).once("close", settle);
+  request.once("continue", goOn).once("response", answered).once("close", settle);
   request.flushHeaders();
 }
 
@@ -67,6 +70,7 @@ function whenAskedFor(request, then) {
 const IDLE = 15_000;
 /** In bytes: below, what it costs to ask is more than what it may save. */
 const ASKED_FOR = 1024 * 1024;
+/** In milliseconds; less where the whole has less than four times as long. */
 const UNASKED = 1000;
 
 module.exports = { connected, isAskedFor, openAgent, whenAskedFor };

@@ -54,14 +54,14 @@ class SidecarClient {
 
   /** Calls `name`, or `package/name`, with a list of arguments; gives its result. */
   async call(name, args = [], options = {}) {
-    const wish = wished(name, args, options.package);
+    const wish = this.#wished(name, args, options);
     const tried = (signal) => this.#tried(options, signal, (way) => way.call(wish, signal));
     return this.#tracked(() => this.#limited(wish.name, options, tried));
   }
 
   /** Calls a function that gives its result in pieces: iterate them; `result` is what it gives in the end. */
   stream(name, args = [], options = {}) {
-    const wish = { ...wished(name, args, options.package), isStreamed: true };
+    const wish = { ...this.#wished(name, args, options), isStreamed: true };
     let settle;
     const result = new Promise((resolve, reject) => (settle = { resolve, reject }));
     result.catch(() => {});
@@ -76,17 +76,22 @@ class SidecarClient {
     return Object.defineProperties(pieces, { result: { value: result }, return: { value: end } });
   }
 
-  /** Sends a body of any size and kind to a function with `input: stream`; gives its result. */
+  /** Sends a body of any size and kind to a function with `input: stream`; gives its result. A stream is closed in the end. */
   async upload(name, body, options = {}) {
+    const source = require("./source.cjs");
     const { contentType = "application/octet-stream" } = options;
-    const wish = wished(name, [], options.package);
-    return this.#tracked(() =>
-      this.#limited(wish.name, options, async (signal) => {
+    const opened = source.open(body);
+    try {
+      const wish = this.#wished(name, [], options);
+      const uploaded = async (signal) => {
         const path = options.path ?? (await this.#pathOf(wish, signal));
         // A body can be read once only, so there is one try.
-        return this.#http.upload({ name: wish.name, path, body, contentType }, signal);
-      }),
-    );
+        return this.#http.upload({ ...wish, path, body: opened, contentType }, signal);
+      };
+      return await this.#tracked(() => this.#limited(wish.name, options, uploaded));
+    } finally {
+      source.close(opened);
+    }
   }
 
   /** What can be called. */
@@ -210,6 +215,10 @@ class SidecarClient {
       throw new CallError(`the function \`${wish.name}\` ${why}; \`functions()\` lists all`, { code: "not_found", status: 404 });
     }
     return found[0].path;
+  }
+
+  #wished(name, args, { package: pkg, timeout = this.#timeout }) {
+    return { ...wished(name, args, pkg), timeout };
   }
 
   #limited(what, { signal, timeout = this.#timeout }, work) {

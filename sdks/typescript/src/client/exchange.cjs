@@ -8,7 +8,7 @@
 
 const { pipeline } = require("node:stream");
 
-const { connected, isAskedFor, whenAskedFor } = require("./agent.cjs");
+const { connected } = require("./agent.cjs");
 const { startTimer } = require("./abort.cjs");
 const { late, lost, unreachable } = require("./errors.cjs");
 const { formOf } = require("./form.cjs");
@@ -76,9 +76,7 @@ function exchange({ request, response, agent, place, path, headers, body, timeou
         unsend = send(request, upstream, timer);
       }
     });
-    if (body.kind === "bytes" && isAskedFor(body.bytes.length)) {
-      whenAskedFor(upstream, () => upstream.end(body.bytes));
-    } else if (body.kind !== "stream") {
+    if (body.kind !== "stream") {
       upstream.end(body.bytes);
     }
   });

@@ -2,8 +2,6 @@
 
 "use strict";
 
-const { isAskedFor } = require("./agent.cjs");
-
 /** What belongs to one connection. `Upgrade` is among them: a WebSocket says it anew. */
 const HOP_BY_HOP = new Set([
   "connection",
@@ -67,8 +65,8 @@ function forwarded(request, { own = {}, body, isTrusted }) {
     // Trailers come after the last chunk, and Node throws where they are announced without.
     set.Trailer = undefined;
   }
-  // The server has told its client to go on already; what was read before us is ours to ask for.
-  set.Expect = body.kind === "bytes" && isAskedFor(body.bytes.length) ? "100-continue" : undefined;
+  // The server has told its client to go on already.
+  set.Expect = undefined;
   const replaced = new Set(Object.keys(set).map((name) => name.toLowerCase()));
   const kept = endToEnd(request.rawHeaders).filter(([name]) => !replaced.has(name.toLowerCase()));
   const added = Object.entries(set).filter(([, value]) => value !== undefined);

@@ -6,12 +6,11 @@
 
 "use strict";
 
-const { Readable } = require("node:stream");
-
 const { CallError, lost, told, unreachable } = require("./errors.cjs");
 const { Lines } = require("./lines.cjs");
 const { connected, isAskedFor, openAgent, whenAskedFor } = require("./agent.cjs");
 const { httpPlace } = require("./places.cjs");
+const { failed, isWhole } = require("./source.cjs");
 
 /** The way over HTTP. */
 class Http {
@@ -72,10 +71,10 @@ class Http {
     return end.data;
   }
 
-  /** Calls a function by its path with a body of any kind. */
-  async upload({ name, path, body, contentType }, signal) {
+  /** Calls a function by its path with a body that is whole or a stream. */
+  async upload({ name, path, body, contentType, timeout }, signal) {
     const headers = { "content-type": contentType };
-    const response = await this.#send({ method: "POST", path, headers, body, what: name }, signal);
+    const response = await this.#send({ method: "POST", path, headers, body, what: name, timeout }, signal);
     if (response.statusCode !== 200 || response.headers[CONTRACT] === undefined) {
       return this.#result(response, name, signal);
     }
@@ -92,33 +91,43 @@ class Http {
     this.#agent.destroy();
   }
 
-  #invoke({ name, pkg, args, isStreamed }, signal) {
+  #invoke({ name, pkg, args, isStreamed, timeout }, signal) {
     const named = pkg === undefined ? "" : `,"package":${JSON.stringify(pkg)}`;
     const streaming = isStreamed ? ',"streaming":true' : "";
     const body = `{"function":${JSON.stringify(name)}${named},"args":${args}${streaming}}`;
     const accept = isStreamed ? "application/x-ndjson" : "application/json";
-    const headers = { "content-type": "application/json", "content-length": Buffer.byteLength(body), accept };
-    return this.#send({ method: "POST", path: "/invoke", headers, body, what: name }, signal);
+    const headers = { "content-type": "application/json", accept };
+    return this.#send({ method: "POST", path: "/invoke", headers, body, what: name, timeout }, signal);
   }
 
   /** Sends a request; gives its answer when the head of that is there. Both end when the signal is aborted. */
-  #send({ method, path, headers = {}, body, what }, signal) {
+  async #send(wish, signal) {
+    const { response, isUnread } = await this.#sent(wish, isAskedFor(wish.body), signal);
+    if (response.statusCode !== UNASKABLE || !isUnread) {
+      return response;
+    }
+    response.resume();
+    return (await this.#sent(wish, false, signal)).response;
+  }
+
+  /** One try; also gives whether nothing of the body was read because the other end had not said that it takes it. */
+  #sent({ method, path, headers = {}, body, what, timeout }, isAsking, signal) {
     return new Promise((resolve, reject) => {
       if (signal.aborted) {
         return void reject(signal.reason);
       }
       const auth = this.#token === undefined ? {} : { authorization: `Bearer ${this.#token}` };
-      const isWhole = body === undefined || typeof body === "string" || body instanceof Uint8Array;
-      const isAsking = !isWhole || (body !== undefined && isAskedFor(Buffer.byteLength(body)));
-      const all = { host: this.#at.authority, ...auth, ...headers, ...(isAsking ? { expect: "100-continue" } : {}) };
+      const length = isWhole(body) && body !== undefined ? { "content-length": Buffer.byteLength(body) } : {};
+      const all = { host: this.#at.authority, ...auth, ...headers, ...length, ...(isAsking ? { expect: "100-continue" } : {}) };
       const request = this.#agent.request({ method, path: this.#at.base + path, headers: all });
       const abort = () => request.destroy();
       signal.addEventListener("abort", abort, { once: true });
       request.once("close", () => signal.removeEventListener("abort", abort));
       let isSent = false;
       connected(request, () => (isSent = true));
+      let isUnread = isAsking;
       let broken = null;
-      request.once("response", resolve);
+      request.once("response", (response) => resolve({ response, isUnread }));
       request.once("error", (error) => {
         if (signal.aborted) {
           reject(signal.reason);
@@ -128,16 +137,25 @@ class Http {
       });
       // After the head its reader is told.
       request.on("error", () => {});
-      if (isWhole) {
-        return isAsking ? whenAskedFor(request, () => request.end(body)) : void request.end(body);
+      if (!isWhole(body)) {
+        failed(body, (error) => {
+          broken = error;
+          request.destroy(error);
+        });
       }
-      const source = Readable.from(body);
-      source.once("error", (error) => {
-        broken = error;
-        request.destroy(error);
-      });
-      request.once("close", () => source.destroy());
-      whenAskedFor(request, () => source.pipe(request));
+      const pour = () => {
+        isUnread = false;
+        if (isWhole(body)) {
+          request.end(body);
+        } else {
+          body.pipe(request);
+        }
+      };
+      if (isAsking) {
+        whenAskedFor(request, timeout, pour);
+      } else {
+        pour();
+      }
     });
   }
 
@@ -189,6 +207,8 @@ async function whole(response) {
   return Buffer.concat(chunks).toString("utf8");
 }
 
+/** The status of whoever does not want to be asked with `Expect`. */
+const UNASKABLE = 417;
 /** In every answer of the sidecar's own. */
 const CONTRACT = "x-forst-contract-version";
 

@@ -167,7 +167,7 @@ export class SidecarClient {
   call<Result = unknown>(name: string, args?: readonly unknown[], options?: CallOptions): Promise<Result>;
   /** Calls a function that gives its result in pieces. */
   stream<Piece = unknown, Result = unknown>(name: string, args?: readonly unknown[], options?: CallOptions): CallStream<Piece, Result>;
-  /** Sends a body of any size and kind to a function with `input: stream`; always over HTTP, and once. */
+  /** Sends a body of any size and kind to a function with `input: stream`; always over HTTP, and once. A stream is closed in the end. */
   upload<Result = unknown>(name: string, body: Body, options?: UploadOptions): Promise<Result>;
   /** What can be called. This and the next three are asked over HTTP in every mode. */
   functions(options?: RequestOptions): Promise<FunctionEntry[]>;
