@@ -110,5 +110,38 @@ for (const [name, create] of [
         }
       }
     });
+
+    test("a text that was decoded before goes on in UTF-8, and says so", async (t) => {
+      const field = new Field(t);
+      const service = await field.server(async (request, response) => {
+        const chunks = [];
+        for await (const chunk of request) chunks.push(chunk);
+        response.end(JSON.stringify([request.headers["content-type"], String(Buffer.concat(chunks))]));
+      });
+      const app = create().use(create.json(), create.text(), create.raw(), expressProxy({ url: service }).route("/f"));
+      const url = await field.server(app);
+      for (const [type, body, said, text] of [
+        ["application/json; charset=utf-16le", Buffer.from('{"a":"ä"}', "utf16le"), "application/json; charset=utf-8", '{"a":"ä"}'],
+        ["text/plain;charset=\"iso-8859-1\"; x=1", Buffer.from("ä", "latin1"), "text/plain;charset=utf-8; x=1", "ä"],
+        ["text/plain", "ä", "text/plain", "ä"],
+        ["application/octet-stream; charset=latin1", Buffer.from("ä"), "application/octet-stream; charset=latin1", "ä"],
+      ]) {
+        const response = await soon(fetch(`${url}/f`, { method: "POST", body, headers: { "content-type": type } }));
+        assert.deepEqual(await response.json(), [said, text]);
+      }
+    });
+
+    test("JSON that is no object is JSON behind the proxy too, read as JSON or as a text", async (t) => {
+      const field = new Field(t);
+      const service = await field.server((request, response) => request.pipe(response));
+      const parsers = { json: create.json({ strict: false }), text: create.text({ type: "application/json" }) };
+      for (const [name, parser] of Object.entries(parsers)) {
+        const url = await field.server(create().use(parser, expressProxy({ url: service }).route("/f")));
+        for (const body of ['"x"', '"a \\"b\\""', "1", "null", "false", "[1]", '{"a":1}']) {
+          const response = await soon(fetch(`${url}/f`, { method: "POST", body, headers: { "content-type": "application/json" } }));
+          assert.equal(await response.text(), body, name);
+        }
+      }
+    });
   });
 }

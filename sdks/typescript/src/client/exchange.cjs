@@ -97,7 +97,7 @@ function send(request, upstream, timer) {
 /** What is sent as the body: nothing, bytes, or the request itself. */
 function bodyOf(request, given) {
   if (given !== undefined) {
-    return { kind: "bytes", bytes: bytesOf(given, request) };
+    return written(given, request);
   }
   const { "content-length": length, "transfer-encoding": coding } = request.headers;
   const isFramed = coding !== undefined || (length !== undefined && length !== "0") || (request.httpVersionMajor === 2 && !request.stream?.endAfterHeaders);
@@ -110,21 +110,38 @@ function bodyOf(request, given) {
   if (request.body === undefined) {
     throw new TypeError("the body of the request was read before the proxy got it: put the proxy before whatever reads bodies, or give it `body`");
   }
-  return { kind: "bytes", bytes: bytesOf(request.body, request) };
+  return written(request.body, request);
 }
 
-function bytesOf(body, request) {
-  if (typeof body === "string" || body instanceof Uint8Array) {
-    return Buffer.from(body);
+/** A body that was read, as bytes again; what was decoded is a text in UTF-8 now, whatever it was before. */
+function written(body, request) {
+  if (body instanceof Uint8Array) {
+    return { kind: "bytes", bytes: Buffer.from(body), isDecoded: false };
   }
-  const kind = request.headers["content-type"] ?? "";
-  if (/^application\/x-www-form-urlencoded\b/i.test(kind)) {
-    return Buffer.from(formOf(body));
-  }
+  return { kind: "bytes", bytes: Buffer.from(textOf(body, request.headers["content-type"] ?? "")), isDecoded: true };
+}
+
+function textOf(body, kind) {
   if (/^[^;]*\bjson\b/i.test(kind)) {
-    return Buffer.from(JSON.stringify(body));
+    return typeof body === "string" && isJson(body) ? body : JSON.stringify(body);
+  }
+  if (typeof body === "string") {
+    return body;
+  }
+  if (/^application\/x-www-form-urlencoded\b/i.test(kind)) {
+    return formOf(body);
   }
   throw new TypeError(`a body of ${kind || "no Content-Type"} was read before the proxy got it: put the proxy before whatever reads bodies`);
+}
+
+/** Whether a text is JSON itself: then nobody has read it as such. */
+function isJson(text) {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Sends a hint on. Node takes fewer forms of it than there are: then the client does without. */

@@ -2,7 +2,7 @@
 
 "use strict";
 
-/** The text that `querystring` and `qs` read as this value: lists are names that stand repeatedly, what is nested stands in brackets. */
+/** The text that `querystring` and `qs` read as this value: lists are names that stand repeatedly, what is nested stands in brackets. A form has no empty ones. */
 function formOf(body) {
   if (body instanceof URLSearchParams) {
     return body.toString();

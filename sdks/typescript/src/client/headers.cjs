@@ -68,10 +68,15 @@ function forwarded(request, { own = {}, body, isTrusted }) {
   // The server has told its client to go on already.
   set.Expect = undefined;
   const replaced = new Set(Object.keys(set).map((name) => name.toLowerCase()));
-  const kept = endToEnd(request.rawHeaders).filter(([name]) => !replaced.has(name.toLowerCase()));
+  const kept = endToEnd(request.rawHeaders)
+    .filter(([name]) => !replaced.has(name.toLowerCase()))
+    .map(([name, value]) => [name, body.isDecoded && name.toLowerCase() === "content-type" ? inUtf8(value) : value]);
   const added = Object.entries(set).filter(([, value]) => value !== undefined);
   return [...added, ...kept].flat().map(String);
 }
+
+/** A `Content-Type` whose charset, where it names one, is UTF-8. */
+const inUtf8 = (type) => type.replace(/(;\s*charset\s*=\s*)("[^"]*"|[^;\s]*)/i, "$1utf-8");
 
 /** Whether the head of an answer can be sent on: Node reads some that it throws at when they are to be written. */
 function isSendable({ statusCode, statusMessage }, response) {

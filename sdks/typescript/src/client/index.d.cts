@@ -262,7 +262,10 @@ export interface ForwardOptions {
   path?: string;
   timeout?: number;
   headers?: Record<string, string>;
-  /** The body, where something else has read it already. */
+  /**
+   * The body, where something else has read it already. Of a request for JSON, a text is sent as it is where it is JSON itself, else as a
+   * string of JSON.
+   */
   body?: unknown;
   fallback?: Fallback | undefined;
 }
