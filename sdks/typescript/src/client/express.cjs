@@ -5,18 +5,19 @@
 const { HttpProxy } = require("./proxy.cjs");
 
 /** A middleware for Express, and for whatever else calls `(request, response, next)`. */
-function expressProxy({ auto = false, fallback, ...options } = {}) {
+function expressProxy({ auto = false, fallback, strict = false, caseSensitive = false, ...options } = {}) {
   const { Discovered, Routes } = require("./routes.cjs");
   const proxy = new HttpProxy(options);
   const { url, token, tls } = options;
-  const known = new Routes();
-  let discovered = auto === false ? null : new Discovered({ url, token, tls }, auto === true ? {} : auto);
+  const spelling = { isStrict: strict, isCaseSensitive: caseSensitive };
+  const known = new Routes(spelling);
+  const discovery = (wishes) => new Discovered({ url, token, tls }, { ...wishes, spelling });
+  let discovered = auto === false ? null : discovery(auto === true ? {} : auto);
 
   const middleware = async (request, response, next) => {
     try {
       const [path, query] = parts(request);
-      const wish = [path, request.method, spelling(request)];
-      const to = known.find(...wish) ?? (await discovered?.find(...wish));
+      const to = known.find(path, request.method) ?? (await discovered?.find(path, request.method));
       if (to === undefined) {
         return void next();
       }
@@ -54,7 +55,7 @@ function expressProxy({ auto = false, fallback, ...options } = {}) {
     },
     async discover(options) {
       discovered?.close();
-      discovered = new Discovered({ url, token, tls }, options);
+      discovered = discovery(options);
       return discovered.ask();
     },
     find: (path, method) => known.find(path, method) ?? discovered?.routes.find(path, method),
@@ -64,12 +65,6 @@ function expressProxy({ auto = false, fallback, ...options } = {}) {
       discovered?.close();
     },
   });
-}
-
-/** What Express has been told of the spelling of paths. */
-function spelling({ app }) {
-  const isOn = (setting) => app?.enabled?.(setting) === true;
-  return { isStrict: isOn("strict routing"), isCaseSensitive: isOn("case sensitive routing") };
 }
 
 /** A request's path where the middleware stands, and its query with the question mark. */

@@ -302,6 +302,10 @@ export interface DiscoverOptions {
 }
 
 export interface ExpressProxyOptions extends ProxyOptions {
+  /** Whether a slash at the end of a path makes it another one. False by default, as in Express. */
+  strict?: boolean;
+  /** Whether paths match only in their own case. False by default, as in Express. */
+  caseSensitive?: boolean;
   /** Routes for all functions of the sidecar, found when the first request comes. */
   auto?: boolean | DiscoverOptions;
   /** Where the sidecar is away: `true` has the next handler answer, a function answers itself. Else the answer is 503 or 504. */
@@ -309,7 +313,7 @@ export interface ExpressProxyOptions extends ProxyOptions {
 }
 
 export interface RouteOptions {
-  /** All by default. */
+  /** All by default. `HEAD` goes with `GET`. */
   methods?: readonly string[];
 }
 
@@ -325,7 +329,7 @@ export interface ExpressProxy {
   readonly upgrade: (request: NodeRequest, socket: NodeSocket, head: Uint8Array, next?: () => void) => Promise<void>;
   /**
    * Sends a path to one of the sidecar's, the same by default; `/reports/*` is all below. The path is the one where the middleware stands. It
-   * matches as in Express: in any case and with a slash at its end, unless the app has `case sensitive routing` or `strict routing`.
+   * matches as in Express: in any case and with a slash at its end, unless the proxy is `caseSensitive` or `strict`.
    */
   route(from: string, to?: string, options?: RouteOptions): ExpressProxy;
   /** Asks the sidecar for its functions, and sends `POST` of their paths there; rejects where it does not answer, and asks again with the next requests. */

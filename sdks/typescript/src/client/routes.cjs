@@ -12,6 +12,14 @@ class Routes {
   #exact = new Map();
   /** The longest first. */
   #prefixes = [];
+  #isStrict;
+  #isCaseSensitive;
+
+  /** As in Express a path may be in any case and have a slash at its end, unless these say no. */
+  constructor({ isStrict = false, isCaseSensitive = false } = {}) {
+    this.#isStrict = isStrict;
+    this.#isCaseSensitive = isCaseSensitive;
+  }
 
   /** Sends `from` to `to`, which is the same path by default; both end in `/*` where one does. */
   add(from, to = from, { methods } = {}) {
@@ -24,6 +32,9 @@ class Routes {
       throw new TypeError(`${from} to ${to}: either both end in /* or none does`);
     }
     const allowed = methods === undefined ? null : new Set(methods.map((method) => method.toUpperCase()));
+    if (allowed?.has("GET")) {
+      allowed.add("HEAD"); // As for routes of Express.
+    }
     const route = { from, to, allowed };
     const added = (routes = []) => routes.filter((it) => it.from !== from).concat(route);
     if (from.endsWith("/*")) {
@@ -33,14 +44,11 @@ class Routes {
     }
   }
 
-  /**
-   * The sidecar's path for a request; undefined where it is not for the sidecar. As in Express a path may be in any case and have a slash at
-   * its end, unless it is strict. The spelling of the route itself goes first.
-   */
-  find(path, method, { isStrict = false, isCaseSensitive = false } = {}) {
+  /** The sidecar's path for a request; undefined where it is not for the sidecar. The spelling of the route itself goes first. */
+  find(path, method) {
     const allows = ({ allowed }) => allowed === null || method === undefined || allowed.has(method);
-    const cased = isCaseSensitive ? (text) => text : (text) => text.toLowerCase();
-    const spelt = isStrict ? cased : (text) => cased(unslashed(text));
+    const cased = this.#isCaseSensitive ? (text) => text : (text) => text.toLowerCase();
+    const spelt = this.#isStrict ? cased : (text) => cased(unslashed(text));
     const resolved = resolve(path);
     const alike = (this.#exact.get(common(resolved)) ?? []).filter(allows);
     const exact = alike.find(({ from }) => from === resolved) ?? alike.find(({ from }) => spelt(from) === spelt(resolved));
@@ -68,25 +76,28 @@ class Discovered {
   #http;
   #prefix;
   #refresh;
-  #routes = new Routes();
+  #spelling;
+  #routes;
   #isKnown = false;
   #at = -Infinity;
   #asking = null;
 
-  constructor(connection, { prefix = "", refresh = 10_000 } = {}) {
+  constructor(connection, { prefix = "", refresh = 10_000, spelling } = {}) {
     this.#http = new Http(connection);
     this.#prefix = prefix.replace(/\/+$/, "");
     this.#refresh = refresh;
+    this.#spelling = spelling;
+    this.#routes = new Routes(spelling);
   }
 
   /** As of `Routes`. Asks the sidecar where it has not answered yet; what it said before is asked for anew meanwhile. */
-  async find(path, method, spelling) {
+  async find(path, method) {
     if (!this.#isKnown && performance.now() - this.#at > AGAIN) {
       await this.ask().catch(() => {});
     } else if (performance.now() - this.#at > this.#refresh) {
       this.ask().catch(() => {});
     }
-    return this.#routes.find(path, method, spelling);
+    return this.#routes.find(path, method);
   }
 
   /** Asks for the functions; gives the routes. What was known stays where there is no answer. */
@@ -108,7 +119,7 @@ class Discovered {
   async #ask() {
     const limit = { timeout: PATIENCE, late: () => late("/functions", PATIENCE) };
     const { result } = await within(limit, (signal) => this.#http.page("/functions", signal));
-    const routes = new Routes();
+    const routes = new Routes(this.#spelling);
     for (const { path } of result) {
       if (path !== undefined) {
         routes.add(this.#prefix + path, path, { methods: ["POST"] });
