@@ -187,12 +187,17 @@ test("a process ends by itself with a client that it has not closed, and not bef
       const client = new SidecarClient(${JSON.stringify({ mode, url, socket })});
       client.call("count", [3]);
       for await (const piece of client.stream("count", [2])) console.log(piece);
+      let pieces = 0;
+      for await (const _ of client.stream("flood", [500])) pieces += 1;
+      console.log(pieces);
+      const abandoned = client.stream("stall", [2]);
+      console.log((await abandoned.next()).value);
       client.call("echo", ["last"]).then(console.log);`;
     const child = spawn(process.execPath, ["--input-type=module", "-e", source], { cwd: import.meta.dirname, stdio: ["ignore", "pipe", "inherit"] });
     t.after(() => child.kill("SIGKILL"));
     let said = "";
     child.stdout.on("data", (chunk) => (said += chunk));
     const [code] = await soon(once(child, "close"), () => `it does not end over ${mode}: ${said}`);
-    assert.deepEqual([code, said], [0, "1\n2\nlast\n"]);
+    assert.deepEqual([code, said], [0, "1\n2\n500\n1\nlast\n"]);
   }
 });

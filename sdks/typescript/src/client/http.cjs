@@ -51,7 +51,13 @@ class Http {
         for (const line of lines.push(chunk)) {
           const { data, status, ...failure } = JSON.parse(line);
           if (status === "partial") {
+            // Whoever asks for nothing more may be gone, and the process with it. Where the answer is whole the connection may be another's.
+            const socket = response.complete ? null : response.socket;
+            socket?.unref();
             yield data;
+            if (!response.complete) {
+              socket?.ref();
+            }
           } else {
             end = { data, failure: status === "ok" ? null : failure };
           }

@@ -51,7 +51,10 @@ class Ipc {
         for (const line of lines.push(chunk)) {
           const answer = JSON.parse(line);
           if (answer.success === undefined) {
+            // Whoever asks for nothing more may be gone, and the process with it.
+            socket.unref();
             yield answer.data;
+            socket.ref();
           } else if (answer.success) {
             return answer.result;
           } else {
