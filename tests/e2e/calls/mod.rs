@@ -12,6 +12,7 @@ mod proxy;
 mod serving;
 mod statuses;
 mod streaming;
+mod troubles;
 
 use std::{
     io::{BufRead, BufReader, Read, Write},

@@ -12,7 +12,7 @@ use tokio::{
 
 use crate::common::{
     Front, GET, OK, SOON, Server,
-    http2::{drive, read},
+    http2::{connected, read},
     hurried, is, nobody, stalling, until,
 };
 
@@ -278,10 +278,7 @@ async fn a_client_that_takes_nothing_of_its_answer_is_given_up() {
 async fn over_http_2_a_client_that_makes_no_room_is_given_up() {
     let (server, over) = pouring().await;
     let front = Front::to(hurried(server.upstream())).await;
-    let stream = tokio::net::TcpStream::connect(("127.0.0.1", front.port)).await.unwrap();
-    let (sender, connection) = h2::client::handshake(stream).await.unwrap();
-    drive(connection);
-    let mut sender = sender.ready().await.unwrap();
+    let mut sender = connected(front.port).await;
     let request = http::Request::get("http://a/").body(()).unwrap();
     let (answer, _) = sender.send_request(request, true).unwrap();
     let answer = timeout(SOON, answer).await.unwrap().unwrap();

@@ -16,7 +16,7 @@ use tokio::{
 
 use crate::common::{
     Front, OK, SOON, Server,
-    http2::{ask_2, drive, read},
+    http2::{ask_2, connected, read},
     until,
 };
 
@@ -51,10 +51,7 @@ async fn http_2_without_tls_carries_hints_trailers_cookies_and_large_bodies() {
     })
     .await;
     let front = Front::to(server.upstream()).await;
-    let stream = TcpStream::connect(("127.0.0.1", front.port)).await.unwrap();
-    let (sender, connection) = h2::client::handshake(stream).await.unwrap();
-    drive(connection);
-    let mut sender = sender.ready().await.unwrap();
+    let mut sender = connected(front.port).await;
     let request = Request::post("http://a:1/x?y")
         .header("cookie", "a=1")
         .header("cookie", "b=2")
@@ -105,10 +102,7 @@ async fn over_http_2_what_breaks_off_resets_its_stream_alone() {
     })
     .await;
     let front = Front::to(server.upstream()).await;
-    let stream = TcpStream::connect(("127.0.0.1", front.port)).await.unwrap();
-    let (sender, connection) = h2::client::handshake(stream).await.unwrap();
-    drive(connection);
-    let mut sender = sender.ready().await.unwrap();
+    let mut sender = connected(front.port).await;
     let get = || Request::get("http://a/").body(()).unwrap();
     let (answer, _) = sender.send_request(get(), true).unwrap();
     let error = match answer.await {
@@ -164,10 +158,7 @@ async fn a_client_that_resets_its_stream_cancels_the_upstream() {
     })
     .await;
     let front = Front::to(server.upstream()).await;
-    let stream = TcpStream::connect(("127.0.0.1", front.port)).await.unwrap();
-    let (sender, connection) = h2::client::handshake(stream).await.unwrap();
-    drive(connection);
-    let mut sender = sender.ready().await.unwrap();
+    let mut sender = connected(front.port).await;
     let (answer, mut sending) = sender
         .send_request(Request::get("http://a/").body(()).unwrap(), false)
         .unwrap();
@@ -191,10 +182,7 @@ async fn over_http_2_too_the_client_goes_on_when_the_upstream_says_so() {
     })
     .await;
     let front = Front::to(server.upstream()).await;
-    let stream = TcpStream::connect(("127.0.0.1", front.port)).await.unwrap();
-    let (sender, connection) = h2::client::handshake(stream).await.unwrap();
-    drive(connection);
-    let mut sender = sender.ready().await.unwrap();
+    let mut sender = connected(front.port).await;
     let put = Request::put("http://a/")
         .header("expect", "100-continue")
         .header("content-length", "5");
@@ -223,10 +211,7 @@ async fn refusing() -> (u16, Drain) {
 #[tokio::test]
 async fn over_http_2_who_is_still_sending_has_its_answer_and_sends_to_the_end() {
     let (port, drain) = refusing().await;
-    let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-    let (sender, connection) = h2::client::handshake(stream).await.unwrap();
-    drive(connection);
-    let mut sender = sender.ready().await.unwrap();
+    let mut sender = connected(port).await;
     let (answer, mut sending) = sender
         .send_request(Request::post("http://a/").body(()).unwrap(), false)
         .unwrap();
@@ -251,10 +236,7 @@ async fn over_http_2_who_is_still_sending_has_its_answer_and_sends_to_the_end() 
 #[tokio::test]
 async fn over_http_2_who_stops_sending_is_asked_for_no_more() {
     let (port, drain) = refusing().await;
-    let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-    let (sender, connection) = h2::client::handshake(stream).await.unwrap();
-    drive(connection);
-    let mut sender = sender.ready().await.unwrap();
+    let mut sender = connected(port).await;
     let upload = Request::post("http://a/").header("content-length", "12000000");
     let (answer, mut sending) = sender.send_request(upload.body(()).unwrap(), false).unwrap();
     sending.send_data(vec![0; 60_000].into(), false).unwrap();

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::Request;
-use tokio::time::timeout;
+use tokio::{net::TcpStream, time::timeout};
 
 use super::SOON;
 
@@ -26,8 +26,16 @@ where
     )
 }
 
+/// Who asks over a connection of their own.
+pub(crate) async fn connected(port: u16) -> h2::client::SendRequest<Bytes> {
+    let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let (sender, connection) = h2::client::handshake(stream).await.unwrap();
+    drive(connection);
+    sender.ready().await.unwrap()
+}
+
 #[expect(clippy::disallowed_methods, reason = "a test ends with its runtime")]
-pub(crate) fn drive<S>(connection: h2::client::Connection<S>)
+fn drive<S>(connection: h2::client::Connection<S>)
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
